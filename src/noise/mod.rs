@@ -1,0 +1,7 @@
+//! Where noise comes from; no other module but the data's own sampling makes random numbers.
+
+mod probe;
+mod white;
+
+pub use probe::Probe;
+pub use white::White;

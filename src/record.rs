@@ -1,0 +1,226 @@
+//! Rows of results, and the only writer of CSV files.
+//!
+//! A missing value is an empty cell; a failed run is a row whose `error` says why; an infinite error is `inf`.
+//! Numbers are written in the shortest form that reads back to the same `f64`.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{BadInput, Result};
+
+/// One cell of an experiment: `exact.csv`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Name of the experiment (the file's stem).
+    pub experiment: String,
+    /// Label of the data.
+    pub data: String,
+    /// Label of the schedule.
+    pub schedule: String,
+    /// Label of the grid.
+    pub grid: String,
+    /// Law the run starts from: `marginal` or `prior`.
+    pub init: String,
+    /// Solver and its non-default parameters.
+    pub solver: String,
+    /// Steps of the grid.
+    pub steps: usize,
+    /// Model calls.
+    pub nfe: Option<usize>,
+    /// Injected noises.
+    pub draws: Option<usize>,
+    /// W2 to the exact marginal at the grid's last level.
+    #[serde(with = "number")]
+    pub w2: Option<f64>,
+    /// W2 to the data law.
+    #[serde(with = "number")]
+    pub w2_data: Option<f64>,
+    /// KL(sampler || exact marginal), nats.
+    #[serde(with = "number")]
+    pub kl: Option<f64>,
+    /// l2 distance of the means, to the exact marginal.
+    #[serde(with = "number")]
+    pub mean_error: Option<f64>,
+    /// Frobenius distance of the covariances, to the exact marginal.
+    #[serde(with = "number")]
+    pub cov_error: Option<f64>,
+    /// Why the run has no (finite) result; empty if it has.
+    pub error: String,
+    /// `exact`, or `mean-field` where norms were answered by their expectation.
+    pub mode: String,
+    /// The mode (from 0) with the largest share of `w2`.
+    pub worst_mode: Option<usize>,
+    /// Error budget: W2 that the start alone causes, carried to the last level by the exact dynamics.
+    #[serde(with = "number")]
+    pub budget_init: Option<f64>,
+    /// Error budget: W2 between the exact marginal at the last level and the data.
+    #[serde(with = "number")]
+    pub budget_truncation: Option<f64>,
+    /// Error budget: W2 of the same run from the exact marginal to the exact marginal.
+    #[serde(with = "number")]
+    pub budget_discretisation: Option<f64>,
+    /// W2 that a method with a bias floor tends to as steps are added.
+    #[serde(with = "number")]
+    pub floor: Option<f64>,
+    /// Content key: a hash of all that determines the numbers of the row.
+    pub key: String,
+}
+
+/// A fitted order: `orders.csv`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OrderRow {
+    /// Name of the experiment.
+    pub experiment: String,
+    /// Label of the data.
+    pub data: String,
+    /// Label of the schedule.
+    pub schedule: String,
+    /// Label of the grid.
+    pub grid: String,
+    /// Law the runs start from.
+    pub init: String,
+    /// Solver and its non-default parameters.
+    pub solver: String,
+    /// The column that was fitted, such as `w2`.
+    pub metric: String,
+    /// Fitted order.
+    #[serde(with = "number")]
+    pub order: Option<f64>,
+    /// Its standard error.
+    #[serde(with = "number")]
+    pub stderr: Option<f64>,
+    /// Claimed order; empty where none is claimed.
+    #[serde(with = "number")]
+    pub claimed: Option<f64>,
+    /// `pass`, `fail` or `inconclusive`.
+    pub verdict: String,
+    /// Why, in words.
+    pub reason: String,
+    /// Smallest step count of the fit.
+    pub from_steps: Option<usize>,
+    /// Largest step count of the fit.
+    pub to_steps: Option<usize>,
+    /// Orders between neighbouring step counts, separated by spaces.
+    pub local_orders: String,
+    /// Step counts of all points, separated by spaces.
+    pub steps: String,
+    /// Error that the method tends to as steps are added, where one is known or seen.
+    #[serde(with = "number")]
+    pub floor: Option<f64>,
+}
+
+/// How long a cell took: `timing.csv`. Never compared, never a gate.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// Name of the experiment.
+    pub experiment: String,
+    /// Label of the data.
+    pub data: String,
+    /// Label of the schedule.
+    pub schedule: String,
+    /// Label of the grid.
+    pub grid: String,
+    /// Law the run starts from.
+    pub init: String,
+    /// Solver and its non-default parameters.
+    pub solver: String,
+    /// Steps of the grid.
+    pub steps: usize,
+    /// Wall-clock seconds of the cell.
+    #[serde(with = "number")]
+    pub seconds: Option<f64>,
+    /// Threads of the run that computed it.
+    pub threads: usize,
+    /// Modes of the data.
+    pub modes: usize,
+    /// Content key of the cell.
+    pub key: String,
+}
+
+/// Rows as CSV text, with a header.
+pub fn to_csv<T: Serialize>(rows: &[T]) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row).expect("rows are flat records");
+    }
+    let bytes = writer.into_inner().expect("writing to memory does not fail");
+    String::from_utf8(bytes).expect("CSV of UTF-8 strings")
+}
+
+/// Reads rows back.
+///
+/// # Errors
+/// A file that cannot be read or is not such a table; the line is named.
+pub fn read_csv<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Vec<T>> {
+    let bad = |e: csv::Error| {
+        BadInput::about(
+            "",
+            format!("is not a result table: {e}"),
+            "make it anew with `scorebench run --fresh`",
+        )
+        .file(path)
+    };
+    csv::Reader::from_path(path)
+        .map_err(bad)?
+        .deserialize()
+        .collect::<std::result::Result<_, _>>()
+        .map_err(bad)
+}
+
+/// Writes a file so that a reader, or a crash at any moment, sees the old content or the new, never a part.
+///
+/// # Errors
+/// The file system's own.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    let name = path.file_name().expect("a file path").to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let mut file = std::fs::File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)
+}
+
+/// `f64` cells: `{:e}`, which round-trips; empty for a missing value.
+mod number {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(x) if x.is_finite() => serializer.collect_str(&format_args!("{x:e}")),
+            Some(x) => serializer.collect_str(x),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+        Option::<f64>::deserialize(deserializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_read_back_as_they_were_written() {
+        let row = Row {
+            solver: "heun(clock=edm, s_churn=10)".into(),
+            steps: 16,
+            nfe: Some(32),
+            w2: Some(1.0 / 3.0),
+            kl: Some(f64::INFINITY),
+            error: "line one, \"quoted\"".into(),
+            ..Row::default()
+        };
+        let text = to_csv(&[row.clone()]);
+        assert!(text.lines().next().is_some_and(|h| h.starts_with(
+            "experiment,data,schedule,grid,init,solver,steps,nfe,draws,w2,w2_data,kl,mean_error,cov_error,error"
+        )));
+        assert!(text.contains("3.333333333333333e-1,,inf"), "{text}");
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        write_atomically(file.path(), text.as_bytes()).expect("written");
+        assert_eq!(read_csv::<Row>(file.path()).expect("read"), [row]);
+    }
+}

@@ -1,0 +1,149 @@
+//! The solvers. One file each; adding one is that file and one line in [`registry`].
+//!
+//! A solver carries a state from the noise level `grid[0]` to the last one and owns its loop:
+//!
+//! ```
+//! use scorebench::{run::Ctx, schedule::Level, solver::Sample, state::{Space, State}};
+//!
+//! /// Euler's method for the probability flow in `x/alpha` and `kappa = sigma/alpha`: DDIM.
+//! struct MyDdim;
+//! impl Sample for MyDdim {
+//!     fn sample<V: Space>(&self, cx: &mut Ctx<V>, grid: &[Level], mut x: State<V>) -> State<V> {
+//!         for pair in grid.windows(2) {
+//!             let (t, s) = (&pair[0], &pair[1]);
+//!             let eps = cx.eps(&x, t);
+//!             x = (s.alpha / t.alpha * &x + s.alpha * (s.kappa() - t.kappa()) * &eps).eval();
+//!         }
+//!         x
+//!     }
+//! }
+//! ```
+
+use crate::error::Result;
+use crate::run::Ctx;
+use crate::schedule::{Level, Schedule};
+use crate::state::{Lin, Space, State};
+
+pub mod ancestral;
+pub mod annealed_langevin;
+pub mod ddim;
+pub mod ddpm;
+pub mod dpmpp_2m;
+pub mod euler_maruyama;
+pub mod exponential_integrator;
+pub mod forward;
+pub mod predictor_corrector;
+pub mod registry;
+pub mod reverse_diffusion;
+pub mod runge_kutta;
+pub mod stochastic_heun;
+
+pub use registry::{Erased, Handle};
+
+/// A sampler: carries `x` from noise level `grid[0]` to the last one. Over a two-point grid it is a step.
+pub trait Sample {
+    /// The whole run. `x` is distributed as the start wants it; the result is what the method returns,
+    /// with no rescaling and no denoising that the method does not do.
+    fn sample<V: Space>(&self, cx: &mut Ctx<V>, grid: &[Level], x: State<V>) -> State<V>;
+}
+
+/// What a method says of its error in law as the grid is refined; every claim is tested.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Claim {
+    /// Weak order: the error falls like `steps^-p`.
+    Order(f64),
+    /// No error but round-off, at any number of steps.
+    Exact,
+    /// No order: the error tends to a positive floor set by other parameters.
+    Floor,
+}
+
+/// Which ends of the noise axis a method can stand on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// It reads `t`, `f` or `g^2`, so these must be finite where it evaluates the model.
+    pub time: bool,
+    /// It divides by `alpha`: no level may have `alpha = 0`.
+    pub alpha: bool,
+    /// It divides by `sigma` at the end of a step: no level may have `sigma = 0`.
+    pub sigma: bool,
+}
+
+/// A [`Sample`] with everything that the command line, the registry and the tests want to know of it.
+///
+/// Parameters are the type's own serde fields: their defaults are [`Default`], unknown keys are refused
+/// by `#[serde(deny_unknown_fields)]`, and names in tables list those that differ from the default.
+pub trait Solver:
+    Sample + Default + serde::Serialize + serde::de::DeserializeOwned + Send + Sync + 'static
+{
+    /// The name in experiments and tables.
+    const NAME: &'static str;
+    /// One line for `scorebench list solvers`.
+    const ABOUT: &'static str;
+    /// Paper with equation or algorithm number.
+    const SOURCE: &'static str;
+
+    /// What the method, with these parameters, promises.
+    fn claim(&self) -> Claim;
+
+    /// Which member of the family `dx = [f x - (1+l)/2 g^2 score] dt + sqrt(l) g dw` the method discretises:
+    /// 0 is the probability flow, 1 Anderson's reverse SDE. `None` where it is none of them.
+    fn equation(&self) -> Option<f64>;
+
+    /// Which ends of the noise axis the method can stand on.
+    fn needs(&self) -> Needs;
+
+    /// Refuses parameters without a meaning (NaN and unknown keys are refused before).
+    ///
+    /// # Errors
+    /// Names the parameter, its value and what is allowed.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Refuses a schedule that the method is not defined on, in words.
+    ///
+    /// # Errors
+    /// Why, as a phrase continuing "is not defined here: ".
+    fn check_schedule(&self, _schedule: &Schedule) -> std::result::Result<(), String> {
+        Ok(())
+    }
+
+    /// For a method with a [`Claim::Floor`]: the variances of the law it tends to at its last level `at` as steps are
+    /// added without end, where the exact law has these variances (the means become exact). `None` if not known.
+    fn limit(&self, _schedule: &Schedule, _at: &Level, _variance: &[f64]) -> Option<Vec<f64>> {
+        None
+    }
+
+    /// True for the forward chains, which run from clean data (first level) to noise.
+    fn forward(&self) -> bool {
+        false
+    }
+}
+
+/// Refuses a grid that a method with these needs would divide by zero on.
+///
+/// # Errors
+/// Why, with the level that is to blame.
+pub(crate) fn check_levels(needs: Needs, forward: bool, grid: &[Level]) -> std::result::Result<(), String> {
+    for (i, level) in grid.iter().enumerate() {
+        let here =
+            format!("level {i} (t = {:?}, alpha = {:?}, sigma = {:?})", level.t, level.alpha, level.sigma);
+        let last = i + 1 == grid.len();
+        if needs.alpha && level.alpha == 0.0 {
+            return Err(format!("it divides by alpha, which is 0 at {here}; start the grid a little later"));
+        }
+        if needs.sigma && level.sigma == 0.0 && !forward {
+            return Err(format!("it divides by sigma, which is 0 at {here}; end the grid a little earlier"));
+        }
+        if needs.time && !level.t.is_finite() {
+            return Err(format!("it works in time, and {here} has no finite one"));
+        }
+        if needs.time && !last && !(level.f.is_finite() && level.g2.is_finite()) {
+            return Err(format!(
+                "it needs the drift and diffusion, which are infinite at {here}; start the grid a little later"
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,277 @@
+//! Solvers by name: what an experiment's `name = "..."` means, and the type-erased form that makes it possible.
+
+use std::sync::{Arc, OnceLock, RwLock};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use toml::{Table, Value};
+
+use super::*;
+use crate::affine::Affine;
+use crate::batch::Batch;
+use crate::config;
+use crate::error::BadInput;
+
+fn standard() -> Vec<Entry> {
+    vec![
+        Entry::of::<euler_maruyama::EulerMaruyama>(),
+        Entry::of::<reverse_diffusion::ReverseDiffusion>(),
+        Entry::of::<ancestral::Ancestral>(),
+        Entry::of::<ddpm::Ddpm>(),
+        Entry::of::<ddim::Ddim>(),
+        Entry::of::<exponential_integrator::ExponentialIntegrator>(),
+        Entry::of::<runge_kutta::Euler>(),
+        Entry::of::<runge_kutta::Heun>(),
+        Entry::of::<runge_kutta::Midpoint>(),
+        Entry::of::<runge_kutta::Rk4>(),
+        Entry::of::<predictor_corrector::PredictorCorrector>(),
+        Entry::of::<annealed_langevin::AnnealedLangevin>(),
+        Entry::of::<dpmpp_2m::DpmPp2m>(),
+        Entry::of::<stochastic_heun::StochasticHeun>(),
+        Entry::of::<forward::DdpmChain>(),
+        Entry::of::<forward::SmldChain>(),
+    ]
+}
+
+/// One registered solver type.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// The name in experiments.
+    pub name: &'static str,
+    /// One line on what it is.
+    pub about: &'static str,
+    /// Paper with equation or algorithm number.
+    pub source: &'static str,
+    build: fn(Table) -> Result<Handle>,
+}
+
+impl Entry {
+    /// The entry of a solver type.
+    pub fn of<S: Solver>() -> Self {
+        Entry { name: S::NAME, about: S::ABOUT, source: S::SOURCE, build: build::<S> }
+    }
+
+    /// The solver with these parameters (the rest at their defaults).
+    ///
+    /// # Errors
+    /// A key, type or value that the solver does not take.
+    pub fn build(&self, parameters: Table) -> Result<Handle> {
+        (self.build)(parameters)
+    }
+
+    /// Parameters with their default values; optional ones without a default are absent.
+    pub fn defaults(&self) -> Table {
+        self.build(Table::new()).expect("defaults are valid").parameters()
+    }
+}
+
+fn build<S: Solver>(parameters: Table) -> Result<Handle> {
+    for (key, value) in &parameters {
+        if let Value::Float(x) = value
+            && x.is_nan()
+        {
+            return Err(BadInput::new(key, x, "is not a number", "give a finite value"));
+        }
+    }
+    let solver: S = config::read(Value::Table(parameters))?;
+    solver.check()?;
+    Ok(Handle(Arc::new(solver)))
+}
+
+fn entries() -> &'static RwLock<Vec<Entry>> {
+    static ENTRIES: OnceLock<RwLock<Vec<Entry>>> = OnceLock::new();
+    ENTRIES.get_or_init(|| RwLock::new(standard()))
+}
+
+/// Every registered solver, in the order of registration.
+pub fn all() -> Vec<Entry> {
+    entries().read().expect("no panic while registering").clone()
+}
+
+/// Adds a solver of your own: every verb, table and plot then knows it by [`Solver::NAME`].
+///
+/// # Errors
+/// The name is taken.
+pub fn register<S: Solver>() -> Result<()> {
+    let mut entries = entries().write().expect("no panic while registering");
+    if entries.iter().any(|e| e.name == S::NAME) {
+        return Err(BadInput::new("name", S::NAME, "is taken by another solver", "choose another NAME"));
+    }
+    entries.push(Entry::of::<S>());
+    Ok(())
+}
+
+/// The solver that a table `{ name = "...", ... }` (or a bare name) describes.
+///
+/// # Errors
+/// An unknown name or parameter, with the nearest known one.
+pub fn solver(value: Value) -> Result<Handle> {
+    let all = all();
+    let names: Vec<&str> = all.iter().map(|e| e.name).collect();
+    let (name, parameters) = config::split_name(value, &names)?;
+    let entry = all.iter().find(|e| e.name == name).expect("split_name checked it");
+    entry.build(parameters)
+}
+
+/// A solver whose type has been forgotten: one method a backend, and what [`Solver`] tells.
+///
+/// Implemented for every [`Solver`]; a new backend adds one method here.
+pub trait Erased: Send + Sync {
+    #[doc(hidden)]
+    fn sample_affine(&self, cx: &mut Ctx<Affine>, grid: &[Level], x: State<Affine>) -> State<Affine>;
+    #[doc(hidden)]
+    fn sample_batch(&self, cx: &mut Ctx<Batch>, grid: &[Level], x: State<Batch>) -> State<Batch>;
+    /// [`Solver::NAME`].
+    fn name(&self) -> &'static str;
+    /// All parameters, defaults included.
+    fn parameters(&self) -> Table;
+    /// Parameters that differ from the default.
+    fn changed(&self) -> Table;
+    /// [`Solver::claim`].
+    fn claim(&self) -> Claim;
+    /// [`Solver::equation`].
+    fn equation(&self) -> Option<f64>;
+    /// [`Solver::needs`].
+    fn needs(&self) -> Needs;
+    /// [`Solver::check_schedule`].
+    ///
+    /// # Errors
+    /// The solver is not defined on the schedule.
+    fn check_schedule(&self, schedule: &Schedule) -> std::result::Result<(), String>;
+    /// [`Solver::limit`].
+    fn limit(&self, schedule: &Schedule, at: &Level, variance: &[f64]) -> Option<Vec<f64>>;
+    /// [`Solver::forward`].
+    fn forward(&self) -> bool;
+}
+
+impl<S: Solver> Erased for S {
+    fn sample_affine(&self, cx: &mut Ctx<Affine>, grid: &[Level], x: State<Affine>) -> State<Affine> {
+        self.sample(cx, grid, x)
+    }
+    fn sample_batch(&self, cx: &mut Ctx<Batch>, grid: &[Level], x: State<Batch>) -> State<Batch> {
+        self.sample(cx, grid, x)
+    }
+    fn name(&self) -> &'static str {
+        S::NAME
+    }
+    fn parameters(&self) -> Table {
+        Table::try_from(self).expect("parameters are plain values")
+    }
+    fn changed(&self) -> Table {
+        let default = S::default().parameters();
+        self.parameters().into_iter().filter(|(key, value)| default.get(key) != Some(value)).collect()
+    }
+    fn claim(&self) -> Claim {
+        Solver::claim(self)
+    }
+    fn equation(&self) -> Option<f64> {
+        Solver::equation(self)
+    }
+    fn needs(&self) -> Needs {
+        Solver::needs(self)
+    }
+    fn check_schedule(&self, schedule: &Schedule) -> std::result::Result<(), String> {
+        Solver::check_schedule(self, schedule)
+    }
+    fn limit(&self, schedule: &Schedule, at: &Level, variance: &[f64]) -> Option<Vec<f64>> {
+        Solver::limit(self, schedule, at, variance)
+    }
+    fn forward(&self) -> bool {
+        Solver::forward(self)
+    }
+}
+
+/// A shared solver of any registered type; itself a [`Sample`], so that solvers can hold solvers.
+///
+/// ```
+/// let table: toml::Table = toml::from_str(r#"name = "ddim"
+/// eta = 0.5"#)?;
+/// let solver = scorebench::solver::registry::solver(table.into())?;
+/// assert_eq!(solver.label(), "ddim(eta=0.5)");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Handle(Arc<dyn Erased>);
+
+impl Handle {
+    /// Forgets the type of a solver.
+    pub fn new<S: Solver>(solver: S) -> Self {
+        Handle(Arc::new(solver))
+    }
+
+    /// Name and non-default parameters, as tables and plots show it: `ddim(eta=0.5)`.
+    pub fn label(&self) -> String {
+        label(self.0.name(), &self.0.changed())
+    }
+
+    /// Refuses a schedule and grid on which the solver is not defined.
+    ///
+    /// # Errors
+    /// Why, in words.
+    pub fn check_grid(&self, schedule: &Schedule, grid: &[Level]) -> std::result::Result<(), String> {
+        self.0.check_schedule(schedule)?;
+        check_levels(self.0.needs(), self.0.forward(), grid)
+    }
+
+    /// `{ name = "...", ... }` with every parameter, from which [`solver`] makes an equal one.
+    pub fn table(&self) -> Table {
+        let mut table = self.0.parameters();
+        table.insert("name".into(), Value::String(self.0.name().into()));
+        table
+    }
+}
+
+/// `name(key=value, ...)`.
+fn label(name: &str, parameters: &Table) -> String {
+    if parameters.is_empty() {
+        return name.into();
+    }
+    let list: Vec<String> = parameters.iter().map(|(key, value)| format!("{key}={}", plain(value))).collect();
+    format!("{name}({})", list.join(", "))
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(s) => s.clone(),
+        Value::Float(x) if *x != 0.0 && x.is_finite() && !(1e-4..1e6).contains(&x.abs()) => format!("{x:e}"),
+        Value::Float(x) => format!("{x}"),
+        // A nested solver.
+        Value::Table(t) => match t.get("name") {
+            Some(Value::String(_)) => {
+                solver(value.clone()).map_or_else(|_| format!("{value}"), |s| s.label())
+            }
+            _ => format!("{value}"),
+        },
+        other => format!("{other}"),
+    }
+}
+
+impl std::ops::Deref for Handle {
+    type Target = dyn Erased;
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.label())
+    }
+}
+
+impl Sample for Handle {
+    fn sample<V: Space>(&self, cx: &mut Ctx<V>, grid: &[Level], x: State<V>) -> State<V> {
+        V::dispatch(&*self.0, cx, grid, x)
+    }
+}
+
+impl Serialize for Handle {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        self.table().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Handle {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        solver(Value::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}

@@ -1,0 +1,64 @@
+//! The stochastic Heun method for additive noise (Kloeden & Platen 1992, sec. 15.1, eq. 1.4, whose weak order is 2
+//! when the diffusion does not depend on the state).
+use super::*;
+
+/// `y = x - h a(x, t) + g_t sqrt(h) z`, `x_s = x - h/2 [a(x, t) + a(y, s)] + (g_t + g_s)/2 sqrt(h) z`, on the family
+/// `a = f x - (1+l)/2 g^2 score`, diffusion `sqrt(l) g`.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StochasticHeun {
+    /// `l`: 0 is the probability flow (`heun(clock=t)`), 1 the reverse SDE.
+    pub lambda: f64,
+}
+
+impl Default for StochasticHeun {
+    fn default() -> Self {
+        StochasticHeun { lambda: 1.0 }
+    }
+}
+
+impl Sample for StochasticHeun {
+    fn sample<V: Space>(&self, cx: &mut Ctx<V>, grid: &[Level], mut x: State<V>) -> State<V> {
+        let l = self.lambda;
+        let weight = |at: &Level| (1.0 + l) / 2.0 * at.g2;
+        for pair in grid.windows(2) {
+            let (t, s) = (&pair[0], &pair[1]);
+            let h = t.t - s.t;
+            let (g_t, g_s) = ((l * t.g2 * h).sqrt(), (l * s.g2 * h).sqrt());
+            let score = cx.score(&x, t);
+            let mut drift = (t.f * &x - weight(t) * &score).eval();
+            let mut y = (&x - h * &drift).eval();
+            let z = if l > 0.0 { Some(cx.increment(&x, t, s)) } else { None };
+            if let Some(z) = &z {
+                y = (&y + g_t * z).eval();
+            }
+            let score = cx.score(&y, s);
+            drift = (&drift + s.f * &y - weight(s) * &score).eval();
+            x = (&x - 0.5 * h * &drift).eval();
+            if let Some(z) = &z {
+                x = (&x + 0.5 * (g_t + g_s) * z).eval();
+            }
+        }
+        x
+    }
+}
+
+impl Solver for StochasticHeun {
+    const NAME: &'static str = "stochastic-heun";
+    const ABOUT: &'static str =
+        "stochastic Heun in t on the lambda family; weak order 2 because the noise is additive";
+    const SOURCE: &'static str = "Kloeden & Platen 1992, sec. 15.1, eq. 1.4";
+
+    fn claim(&self) -> Claim {
+        Claim::Order(2.0)
+    }
+    fn equation(&self) -> Option<f64> {
+        Some(self.lambda)
+    }
+    fn needs(&self) -> Needs {
+        Needs { time: true, alpha: false, sigma: false }
+    }
+    fn check(&self) -> Result<()> {
+        euler_maruyama::check_lambda(self.lambda)
+    }
+}
