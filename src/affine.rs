@@ -5,6 +5,8 @@
 //! the draws in the order in which they were asked for. An [`Affine`] holds these rows for a few modes.
 //! A draw that has not been asked for yet has a zero row, which is not stored: half the work of a long run.
 
+use std::cell::RefCell;
+
 use crate::run::Ctx;
 use crate::schedule::Level;
 use crate::solver::Erased;
@@ -12,7 +14,7 @@ use crate::state::{Space, State};
 
 /// `modes` affine functions of the noises, row-major: the constant part, the *witness* (the same run
 /// on random noise, there to check that the run was affine), then rows `first..` of the draws.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub struct Affine {
     modes: usize,
     first: usize,
@@ -22,11 +24,49 @@ pub struct Affine {
 /// Rows before those of the draws.
 const HEAD: usize = 2;
 
+thread_local! {
+    /// Memory of dropped states, for the next ones: a long run makes millions of short-lived states, and asking
+    /// the system for each costs more than the arithmetic.
+    static SPARE: RefCell<Vec<Vec<f64>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Most buffers a thread keeps: what the history of a multistep method and its stages may hold at once.
+const MOST_SPARE: usize = 16;
+
+/// A buffer of `len` values, left over from another state: every one is to be written.
+fn buffer(len: usize) -> Vec<f64> {
+    let mut values = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
+    values.resize(len, 0.0);
+    values
+}
+
+impl Drop for Affine {
+    fn drop(&mut self) {
+        let values = std::mem::take(&mut self.values);
+        // (`try_with`: a state may outlive the thread's locals.)
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < MOST_SPARE {
+                spare.push(values);
+            }
+        });
+    }
+}
+
+impl Clone for Affine {
+    fn clone(&self) -> Self {
+        let mut values = buffer(self.values.len());
+        values.copy_from_slice(&self.values);
+        Affine { modes: self.modes, first: self.first, values }
+    }
+}
+
 impl Affine {
     /// Draw number `k` by itself: zero but for a one in row `k`, and the witness's own number per mode.
     pub fn draw(k: usize, witness: &[f64]) -> Self {
         let modes = witness.len();
-        let mut values = vec![0.0; (HEAD + 1) * modes];
+        let mut values = buffer((HEAD + 1) * modes);
+        values[..modes].fill(0.0);
         values[modes..2 * modes].copy_from_slice(witness);
         values[HEAD * modes..].fill(1.0);
         Affine { modes, first: k, values }
@@ -57,10 +97,19 @@ impl Affine {
 
     /// `gain_j x_j + bias_j` in every mode `j`.
     pub fn map(&self, gain: &[f64], bias: &[f64]) -> Self {
-        let mut values = Vec::with_capacity(self.values.len());
-        for row in self.values.chunks_exact(self.modes) {
-            values.extend(row.iter().zip(gain).map(|(x, g)| x * g));
-        }
+        let mut values = buffer(self.values.len());
+        vectorised(|| match self.modes {
+            // The chunk of a run with many draws: rows of a known length need no loop of their own.
+            4 => scale_rows::<4>(&self.values, gain, &mut values),
+            _ => {
+                for (to, row) in values.chunks_exact_mut(gain.len()).zip(self.values.chunks_exact(gain.len()))
+                {
+                    for ((to, x), g) in to.iter_mut().zip(row).zip(gain) {
+                        *to = x * g;
+                    }
+                }
+            }
+        });
         for head in values[..HEAD * self.modes].chunks_exact_mut(self.modes) {
             for (x, b) in head.iter_mut().zip(bias) {
                 *x += b;
@@ -88,6 +137,26 @@ impl Affine {
     }
 }
 
+/// Runs `f` compiled for the widest vectors this processor has. The sums and products are the same, in the same
+/// order, so results do not depend on the processor.
+#[inline(always)]
+fn vectorised<R>(f: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(f)
+}
+
+/// Every row times `gain`.
+#[inline(always)]
+fn scale_rows<const M: usize>(rows: &[f64], gain: &[f64], out: &mut [f64]) {
+    let gain: &[f64; M] = gain.try_into().expect("one gain a mode");
+    let (rows, _) = rows.as_chunks::<M>();
+    let (out, _) = out.as_chunks_mut::<M>();
+    for (to, row) in out.iter_mut().zip(rows) {
+        for j in 0..M {
+            to[j] = gain[j] * row[j];
+        }
+    }
+}
+
 impl Space for Affine {
     fn combine(terms: &[(f64, &Self)]) -> Self {
         let modes = terms[0].1.modes;
@@ -95,23 +164,35 @@ impl Space for Affine {
         // The stored draws of the result: the union of those of the terms.
         let first = terms.iter().map(|(_, v)| v.first).min().expect("a term");
         let end = terms.iter().map(|(_, v)| v.first + v.draws()).max().expect("a term");
-        let whole = |v: &Affine| v.first == first && v.first + v.draws() == end;
+        // The widest terms that begin there make up the start of the result in one pass over memory (usually all
+        // terms but a new draw); the others are added, each in a pass of its own.
+        let most =
+            terms.iter().filter(|(_, v)| v.first == first).map(|(_, v)| v.draws()).max().expect("a term");
+        let whole = |v: &Affine| v.first == first && v.draws() == most;
         let mut wide = terms.iter().filter(|(_, v)| whole(v));
-        // The common cases in one pass over memory; any further term in a pass of its own.
-        let values = match (wide.next(), wide.next(), wide.next()) {
-            (None, ..) => vec![0.0; (HEAD + end - first) * modes],
-            (Some((a, x)), None, _) => x.values.iter().map(|x| a * x).collect(),
-            (Some((a, x)), Some((b, y)), None) => {
-                x.values.iter().zip(&y.values).map(|(x, y)| a * x + b * y).collect()
+        let (one, two, three) = (wide.next(), wide.next(), wide.next());
+        let len = (HEAD + end - first) * modes;
+        let mut values = buffer(len);
+        let (out, tail) = values.split_at_mut((HEAD + most) * modes);
+        tail.fill(0.0);
+        vectorised(|| match (one, two, three) {
+            (Some((a, x)), Some((b, y)), Some((c, z))) => {
+                for (((to, x), y), z) in out.iter_mut().zip(&x.values).zip(&y.values).zip(&z.values) {
+                    *to = a * x + b * y + c * z;
+                }
             }
-            (Some((a, x)), Some((b, y)), Some((c, z))) => x
-                .values
-                .iter()
-                .zip(&y.values)
-                .zip(&z.values)
-                .map(|((x, y), z)| a * x + b * y + c * z)
-                .collect(),
-        };
+            (Some((a, x)), Some((b, y)), None) => {
+                for ((to, x), y) in out.iter_mut().zip(&x.values).zip(&y.values) {
+                    *to = a * x + b * y;
+                }
+            }
+            _ => {
+                let (a, x) = one.expect("a term begins where the result does");
+                for (to, x) in out.iter_mut().zip(&x.values) {
+                    *to = a * x;
+                }
+            }
+        });
         let mut sum = Affine { modes, first, values };
         for (c, v) in wide {
             sum.add(*c, v);

@@ -16,62 +16,76 @@ use std::path::{Path, PathBuf};
 /// );
 /// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub struct BadInput {
+pub struct BadInput(Box<Complaint>);
+
+/// Boxed, so that results that carry one stay small.
+#[derive(Clone, Debug, PartialEq)]
+struct Complaint {
     file: Option<PathBuf>,
     key: String,
     value: Option<String>,
     why: String,
     fix: String,
+    unfilled: bool,
 }
 
 impl BadInput {
     /// `key = value` is wrong because it `why` (a phrase starting with a verb); `fix` says what to write.
     pub fn new(key: &str, value: impl fmt::Debug, why: impl Into<String>, fix: impl Into<String>) -> Self {
-        BadInput {
-            file: None,
-            key: key.into(),
-            value: Some(shorten(&format!("{value:?}"))),
-            why: why.into(),
-            fix: fix.into(),
-        }
+        let mut it = BadInput::about(key, why, fix);
+        it.0.value = Some(shorten(&format!("{value:?}")));
+        it
     }
 
     /// `key` as a whole is wrong (missing, unreadable): there is no one value to show.
     pub fn about(key: &str, why: impl Into<String>, fix: impl Into<String>) -> Self {
-        BadInput { file: None, key: key.into(), value: None, why: why.into(), fix: fix.into() }
+        let (key, why, fix) = (key.into(), why.into(), fix.into());
+        BadInput(Box::new(Complaint { file: None, key, value: None, why, fix, unfilled: false }))
     }
 
     /// The same complaint, seen from the table that holds the key.
     pub fn within(mut self, outer: &str) -> Self {
-        self.key = match (outer.is_empty(), self.key.is_empty()) {
-            (true, _) => self.key,
+        let key = &mut self.0.key;
+        *key = match (outer.is_empty(), key.is_empty()) {
+            (true, _) => return self,
             (_, true) => outer.into(),
             // An index continues the name it belongs to: `solver` + `[2]`.
-            _ if self.key.starts_with('[') => format!("{outer}{}", self.key),
-            _ => format!("{outer}.{}", self.key),
+            _ if key.starts_with('[') => format!("{outer}{key}"),
+            _ => format!("{outer}.{key}"),
         };
         self
     }
 
+    /// Marks a place that an experiment leaves for its user to fill.
+    pub(crate) fn unfilled(mut self) -> Self {
+        self.0.unfilled = true;
+        self
+    }
+
+    /// Whether nothing is wrong but a place left for the user to fill.
+    pub fn is_unfilled(&self) -> bool {
+        self.0.unfilled
+    }
+
     /// The same complaint, with the file it was found in (kept if one is known already).
     pub fn file(mut self, path: impl AsRef<Path>) -> Self {
-        self.file.get_or_insert_with(|| path.as_ref().to_path_buf());
+        self.0.file.get_or_insert_with(|| path.as_ref().to_path_buf());
         self
     }
 
     /// The same complaint with `prefix` taken off the front of its key (a name that the user did not write).
     pub(crate) fn without_prefix(mut self, prefix: &str) -> Self {
-        if let Some(rest) = self.key.strip_prefix(prefix)
+        if let Some(rest) = self.0.key.strip_prefix(prefix)
             && (rest.is_empty() || rest.starts_with(['.', '[']))
         {
-            self.key = rest.trim_start_matches('.').into();
+            self.0.key = rest.trim_start_matches('.').to_string();
         }
         self
     }
 
     /// The dotted path of the key complained about; empty for the file as a whole.
     pub fn key(&self) -> &str {
-        &self.key
+        &self.0.key
     }
 }
 
@@ -86,17 +100,17 @@ fn shorten(value: &str) -> String {
 
 impl fmt::Display for BadInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(file) = &self.file {
+        if let Some(file) = &self.0.file {
             write!(f, "{}: ", file.display())?;
         }
-        write!(f, "{}", self.key)?;
-        if let Some(value) = &self.value {
+        write!(f, "{}", self.0.key)?;
+        if let Some(value) = &self.0.value {
             write!(f, " = {value}")?;
         }
-        let gap = if self.key.is_empty() && self.value.is_none() { "" } else { " " };
-        write!(f, "{gap}{}", self.why)?;
-        if !self.fix.is_empty() {
-            write!(f, "; {}", self.fix)?;
+        let gap = if self.0.key.is_empty() && self.0.value.is_none() { "" } else { " " };
+        write!(f, "{gap}{}", self.0.why)?;
+        if !self.0.fix.is_empty() {
+            write!(f, "; {}", self.0.fix)?;
         }
         Ok(())
     }

@@ -107,7 +107,7 @@ pub enum NoLaw {
 const WITNESS_TOLERANCE: f64 = 1e-9;
 
 /// A state of a chunk should stay in the fast caches: this many values.
-const CHUNK_VALUES: usize = 8192;
+const CHUNK_VALUES: usize = 4096;
 
 /// Runs `solver` over `grid` from `init` on every mode of `data` at once.
 ///
@@ -128,7 +128,7 @@ pub fn law<S: Sample + Sync + ?Sized>(
     let pilot = chunk(0..1)?;
     let modes = data.modes();
     let size =
-        if pilot.look == Look::Never { (CHUNK_VALUES / (pilot.draws + 3)).clamp(8, 512) } else { modes };
+        if pilot.look == Look::Never { (CHUNK_VALUES / (pilot.draws + 3)).clamp(4, 512) } else { modes };
     let ranges: Vec<_> = (0..modes.div_ceil(size)).map(|i| i * size..modes.min((i + 1) * size)).collect();
     let chunks = parallel::map(&ranges, |range| chunk(range.clone()));
 

@@ -2,6 +2,15 @@
 
 use crate::data::Moments;
 
+/// Names of the columns, each with a one-line description.
+pub const LIST: &[(&str, &str)] = &[
+    ("w2", "Wasserstein-2 distance to the exact marginal at the last level, not divided by d"),
+    ("w2_data", "Wasserstein-2 distance to the data law"),
+    ("kl", "KL(sampler || exact marginal), nats; inf where it is"),
+    ("mean_error", "l2 distance of the means"),
+    ("cov_error", "Frobenius distance of the covariances"),
+];
+
 /// How far a law is from an exact one, five ways.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Errors {

@@ -62,6 +62,14 @@ impl<'a, V: Space> Lin<'a, V> {
         sum
     }
 
+    /// Adds `c v`, where there is a `v`: noise that some parameters switch off.
+    pub fn plus(mut self, c: f64, v: Option<&'a State<V>>) -> Self {
+        if let Some(v) = v {
+            self.push(c, &v.0);
+        }
+        self
+    }
+
     /// Computes the combination in one pass over memory.
     pub fn eval(self) -> State<V> {
         let filler = self.terms[0].expect("a combination has a term");

@@ -94,9 +94,9 @@ impl Gaussian {
             check_finite(&name, row)?;
         }
         let size = covariance.iter().flatten().fold(0.0, |m: f64, x| m.max(x.abs()));
-        for i in 0..d {
-            for j in 0..i {
-                let (a, b) = (covariance[i][j], covariance[j][i]);
+        for (i, row) in covariance.iter().enumerate() {
+            for (j, &a) in row.iter().enumerate().take(i) {
+                let b = covariance[j][i];
                 if (a - b).abs() > 1e-12 * size {
                     let why = format!("differs from its mirror image covariance[{j}][{i}] = {b:?}");
                     return Err(BadInput::new(

@@ -72,6 +72,9 @@ impl Solver for AnnealedLangevin {
         }
         Ok(())
     }
+    fn draws_per_step(&self) -> usize {
+        2 * self.steps_per_level // One level more than steps.
+    }
     fn limit(&self, _: &Schedule, at: &Level, variance: &[f64]) -> Option<Vec<f64>> {
         // In x: e = a_N/2 alpha^2 = epsilon alpha^2/2.
         Some(langevin_variance(0.5 * self.epsilon * at.alpha.powi(2), variance))

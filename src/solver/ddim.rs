@@ -17,12 +17,10 @@ impl Sample for Ddim {
             let sd = self.eta * s.sigma / t.sigma * t.variance_since(s).sqrt();
             let rest = (s.sigma - sd).max(0.0).sqrt() * (s.sigma + sd).sqrt();
             let d = cx.denoise(&x, t);
+            let z = (self.eta > 0.0).then(|| cx.increment(&x, t, s));
             // eps = (x - alpha_t d)/sigma_t, written out: legal from alpha = 0 and down to sigma = 0.
-            x = (rest / t.sigma * &x + (s.alpha - t.alpha * rest / t.sigma) * &d).eval();
-            if self.eta > 0.0 {
-                let z = cx.increment(&x, t, s);
-                x = (&x + sd * &z).eval();
-            }
+            let mean = rest / t.sigma * &x + (s.alpha - t.alpha * rest / t.sigma) * &d;
+            x = mean.plus(sd, z.as_ref()).eval();
         }
         x
     }

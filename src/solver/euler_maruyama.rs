@@ -24,11 +24,9 @@ impl Sample for EulerMaruyama {
             let (t, s) = (&pair[0], &pair[1]);
             let h = t.t - s.t;
             let score = cx.score(&x, t);
-            x = ((1.0 - h * t.f) * &x + h * (1.0 + l) / 2.0 * t.g2 * &score).eval();
-            if l > 0.0 {
-                let z = cx.increment(&x, t, s);
-                x = (&x + (l * t.g2 * h).sqrt() * &z).eval();
-            }
+            let z = (l > 0.0).then(|| cx.increment(&x, t, s));
+            let mean = (1.0 - h * t.f) * &x + h * (1.0 + l) / 2.0 * t.g2 * &score;
+            x = mean.plus((l * t.g2 * h).sqrt(), z.as_ref()).eval();
         }
         x
     }

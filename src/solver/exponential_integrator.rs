@@ -42,35 +42,23 @@ impl Sample for ExponentialIntegrator {
             let h = s.lambda() - t.lambda();
             // Noise of the score and eps forms: l alpha_s^2 (kappa_t^2 - kappa_s^2), the drift being f x alone.
             let spread = (l * t.variance_since(s)).sqrt() * s.alpha / t.alpha;
-            let (next, sd) = match self.frozen {
+            let (native, keep, gain, sd) = match self.frozen {
                 Frozen::Score => {
-                    let score = cx.score(&x, t);
                     let weight = (1.0 + l) / 2.0 * s.alpha * cx.schedule().score_weight(t, s);
-                    ((s.alpha / t.alpha * &x + weight * &score).eval(), spread)
+                    (cx.score(&x, t), s.alpha / t.alpha, weight, spread)
                 }
                 Frozen::Eps => {
-                    let eps = cx.eps(&x, t);
-                    (
-                        (s.alpha / t.alpha * &x + (1.0 + l) * s.alpha * (s.kappa() - t.kappa()) * &eps)
-                            .eval(),
-                        spread,
-                    )
+                    let weight = (1.0 + l) * s.alpha * (s.kappa() - t.kappa());
+                    (cx.eps(&x, t), s.alpha / t.alpha, weight, spread)
                 }
                 Frozen::D => {
-                    let d = cx.denoise(&x, t);
                     let sd = s.sigma * (-(-2.0 * l * h).exp_m1()).sqrt();
-                    (
-                        (s.sigma / t.sigma * (-l * h).exp() * &x - s.alpha * (-(1.0 + l) * h).exp_m1() * &d)
-                            .eval(),
-                        sd,
-                    )
+                    let keep = s.sigma / t.sigma * (-l * h).exp();
+                    (cx.denoise(&x, t), keep, -s.alpha * (-(1.0 + l) * h).exp_m1(), sd)
                 }
             };
-            x = next;
-            if l > 0.0 {
-                let z = cx.increment(&x, t, s);
-                x = (&x + sd * &z).eval();
-            }
+            let z = (l > 0.0).then(|| cx.increment(&x, t, s));
+            x = (keep * &x + gain * &native).plus(sd, z.as_ref()).eval();
         }
         x
     }

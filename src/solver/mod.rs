@@ -115,6 +115,11 @@ pub trait Solver:
         None
     }
 
+    /// Most noises asked for in a step: what memory and time are estimated from before a run.
+    fn draws_per_step(&self) -> usize {
+        1
+    }
+
     /// True for the forward chains, which run from clean data (first level) to noise.
     fn forward(&self) -> bool {
         false

@@ -161,6 +161,9 @@ impl Solver for PredictorCorrector {
     fn check_schedule(&self, schedule: &Schedule) -> std::result::Result<(), String> {
         self.predictor.check_schedule(schedule)
     }
+    fn draws_per_step(&self) -> usize {
+        self.corrections.saturating_add(self.predictor.draws_per_step())
+    }
     fn limit(&self, schedule: &Schedule, at: &Level, variance: &[f64]) -> Option<Vec<f64>> {
         if self.corrections == 0 || at.sigma == 0.0 {
             return None;

@@ -139,6 +139,8 @@ pub trait Erased: Send + Sync {
     fn check_schedule(&self, schedule: &Schedule) -> std::result::Result<(), String>;
     /// [`Solver::limit`].
     fn limit(&self, schedule: &Schedule, at: &Level, variance: &[f64]) -> Option<Vec<f64>>;
+    /// [`Solver::draws_per_step`].
+    fn draws_per_step(&self) -> usize;
     /// [`Solver::forward`].
     fn forward(&self) -> bool;
 }
@@ -174,6 +176,9 @@ impl<S: Solver> Erased for S {
     }
     fn limit(&self, schedule: &Schedule, at: &Level, variance: &[f64]) -> Option<Vec<f64>> {
         Solver::limit(self, schedule, at, variance)
+    }
+    fn draws_per_step(&self) -> usize {
+        Solver::draws_per_step(self)
     }
     fn forward(&self) -> bool {
         Solver::forward(self)
@@ -217,6 +222,20 @@ impl Handle {
         let mut table = self.0.parameters();
         table.insert("name".into(), Value::String(self.0.name().into()));
         table
+    }
+}
+
+/// The label of `{ name = "...", ... }` as it was written: `name(key=value, ...)`.
+pub(crate) fn label_of(value: &Value) -> String {
+    match value {
+        Value::Table(table) => {
+            let mut rest = table.clone();
+            match rest.remove("name") {
+                Some(Value::String(name)) => label(&name, &rest),
+                _ => plain(value),
+            }
+        }
+        other => plain(other),
     }
 }
 

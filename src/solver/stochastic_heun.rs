@@ -26,18 +26,12 @@ impl Sample for StochasticHeun {
             let h = t.t - s.t;
             let (g_t, g_s) = ((l * t.g2 * h).sqrt(), (l * s.g2 * h).sqrt());
             let score = cx.score(&x, t);
-            let mut drift = (t.f * &x - weight(t) * &score).eval();
-            let mut y = (&x - h * &drift).eval();
-            let z = if l > 0.0 { Some(cx.increment(&x, t, s)) } else { None };
-            if let Some(z) = &z {
-                y = (&y + g_t * z).eval();
-            }
+            let z = (l > 0.0).then(|| cx.increment(&x, t, s));
+            let drift = (t.f * &x - weight(t) * &score).eval();
+            let y = (&x - h * &drift).plus(g_t, z.as_ref()).eval();
             let score = cx.score(&y, s);
-            drift = (&drift + s.f * &y - weight(s) * &score).eval();
-            x = (&x - 0.5 * h * &drift).eval();
-            if let Some(z) = &z {
-                x = (&x + 0.5 * (g_t + g_s) * z).eval();
-            }
+            let mean = &x - 0.5 * h * (&drift + s.f * &y - weight(s) * &score);
+            x = mean.plus(0.5 * (g_t + g_s), z.as_ref()).eval();
         }
         x
     }

@@ -1,0 +1,62 @@
+//! The command line. One verb a file; data goes to stdout, talk and progress to stderr.
+//!
+//! Exit codes: 0 fine, 1 an expectation or a run failed, 2 bad usage or bad input.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod check;
+mod list;
+mod run;
+mod summary;
+
+/// How far is a diffusion sampler from the equation it claims to solve? Exactly, and how fast does that shrink?
+#[derive(Debug, Parser)]
+#[command(name = "scorebench", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run experiments; finished cells are kept and skipped on a rerun
+    Run(run::Run),
+    /// Run every experiment of a folder at its smallest size and assert what it expects; writes nothing
+    Check(check::Check),
+    /// List what can be named in an experiment
+    List(list::List),
+}
+
+/// What a verb found, as an exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    Fine,
+    Failed,
+}
+
+/// Parses the command line and runs it.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().verb {
+        Verb::Run(run) => run.go(),
+        Verb::Check(check) => check.go(),
+        Verb::List(list) => list.go(),
+    };
+    match result {
+        Ok(Status::Fine) => ExitCode::SUCCESS,
+        Ok(Status::Failed) => ExitCode::from(1),
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Prints to stdout; a reader that has gone away (`| head`) ends the program quietly.
+fn print(text: &str) {
+    use std::io::Write;
+    if std::io::stdout().write_all(text.as_bytes()).is_err() {
+        std::process::exit(0);
+    }
+}

@@ -1,0 +1,133 @@
+//! `scorebench run`: experiments to result folders.
+
+use std::path::{Path, PathBuf};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::summary;
+use super::{Status, print};
+use crate::error::{BadInput, Result};
+use crate::experiment::{Experiment, FigureKind, Size};
+use crate::plot::{self, Figure};
+use crate::record::to_csv;
+use crate::results::{self, Store};
+use crate::{parallel, runner};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Run {
+    /// Experiments in TOML
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Folder of result folders
+    #[arg(long, default_value = "results")]
+    out: PathBuf,
+    /// Threads (all cores if not given); results do not depend on it
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// The smallest size that means something, into a folder of its own (NAME-quick)
+    #[arg(long)]
+    quick: bool,
+    /// Forget what earlier runs finished
+    #[arg(long)]
+    fresh: bool,
+    /// Override a key of the files, as in --set data.spectrum=FILE.csv
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl Run {
+    pub(super) fn go(&self) -> Result<Status> {
+        // Everything is read and checked before anything is written.
+        let size = if self.quick { Size::Quick } else { Size::Full };
+        let experiments: Vec<Experiment> =
+            self.files.iter().map(|f| Experiment::load(f, &self.set, size)).collect::<Result<_>>()?;
+        for (i, (experiment, file)) in experiments.iter().zip(&self.files).enumerate() {
+            if experiments[..i].iter().any(|e| e.name == experiment.name) {
+                return Err(BadInput::about(
+                    "",
+                    "would write to the folder of another file of the same name",
+                    "rename it",
+                )
+                .file(file));
+            }
+        }
+        let mut status = Status::Fine;
+        for experiment in &experiments {
+            let found = parallel::with_threads(self.threads.map(usize::from), || self.one(experiment))?;
+            if found == Status::Failed {
+                status = Status::Failed;
+            }
+        }
+        Ok(status)
+    }
+
+    fn one(&self, experiment: &Experiment) -> Result<Status> {
+        let suffix = if self.quick { "-quick" } else { "" };
+        let store = Store::open(&self.out.join(format!("{}{suffix}", experiment.name)), self.fresh)?;
+        let folder = store.folder().to_path_buf();
+        let failed =
+            |e: std::io::Error| BadInput::about("", format!("cannot be written: {e}"), "").file(&folder);
+
+        let bar = ProgressBar::new(experiment.cells().len() as u64).with_message(experiment.name.clone());
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} cells, {eta} left");
+        bar.set_style(style.expect("a valid template"));
+        let results = runner::run(experiment, Some(&store), &|| bar.inc(1)).map_err(failed)?;
+        bar.finish_and_clear();
+
+        let rows = results.rows();
+        let mut files = vec![
+            ("exact.csv".to_string(), to_csv(&rows).into_bytes()),
+            ("timing.csv".to_string(), to_csv(&results.timings()).into_bytes()),
+            ("orders.csv".to_string(), to_csv(&results.orders).into_bytes()),
+        ];
+        for (i, kind) in experiment.figures.iter().enumerate() {
+            let (name, figure) = draw(kind, experiment, &results);
+            let stem = if i == 0 { "figure" } else { name };
+            files.push((format!("{stem}.svg"), figure.svg().into_bytes()));
+            files.push((format!("{stem}.png"), figure.png()));
+        }
+        // A rerun that computed nothing says nothing new about where the numbers come from.
+        if results.computed > 0 || !folder.join("manifest.toml").exists() {
+            files.push((
+                "manifest.toml".to_string(),
+                results::manifest(&self.command(experiment)).into_bytes(),
+            ));
+        }
+        store.finish(&files).map_err(failed)?;
+
+        print(&summary::table(experiment, &rows, &results.orders));
+        let found = summary::report(experiment, &rows, &results.orders, false);
+        let (done, all) = (results.computed, rows.len());
+        eprintln!("{}: {done} of {all} cells computed, results in {}", experiment.name, folder.display());
+        Ok(found)
+    }
+
+    /// The command that makes these results again, whatever else ran beside them.
+    fn command(&self, experiment: &Experiment) -> String {
+        let file =
+            self.files.iter().find(|f| stem(f) == experiment.name).expect("read from one of the files");
+        let quick = if self.quick { " --quick" } else { "" };
+        format!("scorebench run {}{quick}", file.display())
+    }
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn draw(kind: &FigureKind, experiment: &Experiment, results: &runner::Results) -> (&'static str, Figure) {
+    let (rows, title) = (results.rows(), experiment.question.as_str());
+    match kind {
+        FigureKind::Convergence {} => ("convergence", plot::convergence(&rows, title)),
+        FigureKind::WorkPrecision {} => ("work-precision", plot::work_precision(&rows, title)),
+        FigureKind::LocalOrders {} => {
+            // Exact methods have round-off only, whose orders are noise.
+            let orders: Vec<_> = results.orders.iter().filter(|o| o.claimed.is_some()).cloned().collect();
+            ("local-orders", plot::local_orders(&orders, title))
+        }
+        FigureKind::ErrorBudget {} => ("error-budget", plot::error_budget(&rows, title)),
+        FigureKind::ParameterScan { parameter, default } => {
+            ("parameter-scan", plot::parameter_scan(&rows, title, parameter, *default))
+        }
+    }
+}

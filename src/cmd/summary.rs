@@ -1,0 +1,72 @@
+//! What is said of an experiment's results on a terminal.
+
+use super::Status;
+use crate::experiment::{Experiment, Outcome};
+use crate::record::{OrderRow, Row};
+
+/// The question, and for every fit the order, the verdict and the error at the largest step count.
+pub(super) fn table(experiment: &Experiment, rows: &[Row], orders: &[OrderRow]) -> String {
+    let mut text = format!("# {}: {}\n", experiment.name, experiment.question);
+    let mut lines = vec![["solver", "order", "claimed", "verdict", "W2 at N", "why"].map(String::from)];
+    let mut place = String::new();
+    let flush = |lines: &mut Vec<[String; 6]>, text: &mut String| {
+        let width = |k: usize| lines.iter().map(|l| l[k].chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..6).map(width).collect();
+        for line in lines.iter() {
+            let cells: Vec<String> = line.iter().zip(&widths).map(|(c, w)| format!("{c:w$}")).collect();
+            text.push_str(cells.join("  ").trim_end());
+            text.push('\n');
+        }
+        lines.truncate(1);
+    };
+    for order in orders {
+        let here = [&order.data, &order.schedule, &order.grid, &order.init].map(String::as_str).join(", ");
+        if here != place {
+            if !place.is_empty() {
+                flush(&mut lines, &mut text);
+            }
+            text.push_str(&format!("\n{here}\n"));
+            place = here;
+        }
+        let same = |r: &&Row| {
+            (&r.data, &r.schedule, &r.grid, &r.init, &r.solver)
+                == (&order.data, &order.schedule, &order.grid, &order.init, &order.solver)
+        };
+        let last = rows.iter().filter(same).max_by_key(|r| r.steps);
+        let number = |x: Option<f64>| x.map_or(String::new(), |x| format!("{x:.3}"));
+        lines.push([
+            order.solver.clone(),
+            number(order.order),
+            order.claimed.map_or(String::new(), |p| p.to_string()),
+            order.verdict.clone(),
+            last.map_or(String::new(), |r| format!("{:.2e} at {}", r.w2.unwrap_or(f64::NAN), r.steps)),
+            if order.verdict == "pass" { String::new() } else { order.reason.clone() },
+        ]);
+    }
+    if !place.is_empty() {
+        flush(&mut lines, &mut text);
+    }
+    text
+}
+
+/// Says on stderr which expectations failed or stay open. With `strict`, an open one counts as failed,
+/// unless the experiment was cut down.
+pub(super) fn report(experiment: &Experiment, rows: &[Row], orders: &[OrderRow], strict: bool) -> Status {
+    let outcomes = experiment.outcomes(rows, orders);
+    let (mut met, mut open, mut failed) = (0, 0, 0);
+    for outcome in &outcomes {
+        match outcome {
+            Outcome::Met(_) => met += 1,
+            Outcome::Open(why) => {
+                open += 1;
+                eprintln!("open: {why}");
+            }
+            Outcome::Failed(why) => {
+                failed += 1;
+                eprintln!("FAILED: {why}");
+            }
+        }
+    }
+    eprintln!("{}: {met} expectations met, {failed} failed, {open} open", experiment.name);
+    if failed > 0 || (strict && open > 0 && !experiment.reduced) { Status::Failed } else { Status::Fine }
+}

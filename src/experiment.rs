@@ -1,0 +1,577 @@
+//! Experiments: a question in TOML, the cells it asks for, and what is expected of them. The only reader of TOML.
+//!
+//! ```
+//! use scorebench::experiment::Experiment;
+//! let experiment = Experiment::parse("demo", r#"
+//! question = "Is DDIM of first order?"
+//! data     = { name = "gaussian", mean = [0.0, 1.0], variance = [1.0, 0.25] }
+//! schedule = { name = "vp-linear" }
+//! grid     = { name = "uniform-lambda", start = 1.0, end = 1e-3, steps = [64, 128, 256] }
+//! [[solver]]
+//! name = "ddim"
+//! expect = { order = 1.0 }
+//! "#, std::path::Path::new("."))?;
+//! assert_eq!(experiment.cells().len(), 3);
+//! # Ok::<(), scorebench::error::BadInput>(())
+//! ```
+
+use std::path::Path;
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use crate::config;
+use crate::data::{self, Gaussian};
+use crate::error::{BadInput, Result};
+use crate::grid::Grid;
+use crate::law::Init;
+use crate::record::{OrderRow, Row};
+use crate::schedule::{Level, Schedule};
+use crate::solver::{Handle, registry};
+
+mod cell;
+mod expect;
+mod spectrum;
+
+pub use cell::Cell;
+pub use expect::{Expectation, Outcome, SolverExpectation};
+
+/// Everything an experiment file says, checked.
+#[derive(Clone, Debug)]
+pub struct Experiment {
+    /// The file's stem; names the result folder.
+    pub name: String,
+    /// What is asked.
+    pub question: String,
+    /// What was found, for readers of the results.
+    pub analysis: String,
+    /// Data laws, with labels.
+    pub data: Vec<Named<Gaussian>>,
+    /// Forward processes, with labels.
+    pub schedules: Vec<Named<Schedule>>,
+    /// Grids, with labels and step counts (none for explicit lists).
+    pub grids: Vec<(Named<Grid>, Vec<Option<usize>>)>,
+    /// Laws that runs start from.
+    pub inits: Vec<Init>,
+    /// Solvers and what is expected of each.
+    pub solvers: Vec<SolverSpec>,
+    /// Expectations on single cells.
+    pub expect: Vec<Expectation>,
+    /// Figures to draw; the first is `figure.svg`.
+    pub figures: Vec<FigureKind>,
+    /// Whether the `quick` table has cut it down: expectations on cells that are left out then stay open.
+    pub reduced: bool,
+}
+
+/// A value and the name that tables and plots show for it.
+#[derive(Clone, Debug)]
+pub struct Named<T> {
+    /// Name and distinguishing parameters.
+    pub label: String,
+    /// The value.
+    pub value: T,
+}
+
+/// A solver of an experiment.
+#[derive(Clone, Debug)]
+pub struct SolverSpec {
+    /// The solver.
+    pub solver: Named<Handle>,
+    /// Step counts of its own, instead of the grids'.
+    pub steps: Option<Vec<usize>>,
+    /// Names of the schedules it runs on; all if empty.
+    pub schedules: Vec<String>,
+    /// What is expected of it.
+    pub expect: SolverExpectation,
+}
+
+/// Pictures an experiment can ask for.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum FigureKind {
+    /// W2 against steps.
+    Convergence {},
+    /// W2 against model calls.
+    WorkPrecision {},
+    /// Orders between neighbouring step counts.
+    LocalOrders {},
+    /// Initialisation, truncation and discretisation beside the whole, by the grids' end.
+    ErrorBudget {},
+    /// W2 against a numeric parameter of the solvers.
+    ParameterScan {
+        /// The parameter.
+        parameter: String,
+        /// Its value where a label does not name it.
+        default: f64,
+    },
+}
+
+const FIGURES: &[&str] = &["convergence", "work-precision", "local-orders", "error-budget", "parameter-scan"];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    question: String,
+    #[serde(default)]
+    analysis: String,
+    data: Value,
+    schedule: Value,
+    grid: Value,
+    init: Option<Value>,
+    mode: Option<Value>,
+    solver: Vec<Table>,
+    #[serde(default)]
+    expect: Vec<Expectation>,
+    figure: Option<Value>,
+    quick: Option<Quick>,
+}
+
+/// The smallest size at which an experiment still means something.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Quick {
+    /// Step counts instead of the grids' and solvers' own.
+    steps: Option<Vec<usize>>,
+    /// Modes to keep of larger data.
+    modes: Option<usize>,
+}
+
+/// How much of an experiment to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// All of it.
+    Full,
+    /// As its `quick` table says.
+    Quick,
+}
+
+impl Experiment {
+    /// Reads an experiment file; `set` overrides keys (`data.spectrum=file.csv`).
+    ///
+    /// # Errors
+    /// Names the file, the key, the value and the fix.
+    pub fn load(path: &Path, set: &[String], size: Size) -> Result<Self> {
+        let unreadable = |why: String, fix: &str| BadInput::about("", why, fix).file(path);
+        let bytes = std::fs::read(path).map_err(|e| {
+            unreadable(
+                format!("cannot be read: {e}"),
+                "give the path of an experiment such as experiments/01-convergence.toml",
+            )
+        })?;
+        let text = String::from_utf8(bytes)
+            .map_err(|e| unreadable(format!("is not UTF-8 text: {e}"), "save it as UTF-8"))?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let folder = path.parent().unwrap_or(Path::new("."));
+        Self::parse_with(&name, &text, folder, set, size).map_err(|e| e.file(path))
+    }
+
+    /// Reads an experiment from text; paths in it are relative to `folder`.
+    ///
+    /// # Errors
+    /// Names the key, the value and the fix.
+    pub fn parse(name: &str, text: &str, folder: &Path) -> Result<Self> {
+        Self::parse_with(name, text, folder, &[], Size::Full)
+    }
+
+    fn parse_with(name: &str, text: &str, folder: &Path, set: &[String], size: Size) -> Result<Self> {
+        let mut table: Table = text.parse().map_err(|e: toml::de::Error| not_toml(&e, text))?;
+        for assignment in set {
+            override_key(&mut table, assignment)?;
+        }
+        let raw: Raw = config::read(Value::Table(table))?;
+        if let Some(mode) = &raw.mode
+            && mode.as_str() != Some("exact")
+        {
+            return Err(BadInput::new(
+                "mode",
+                config::Plain(mode),
+                "is not available",
+                "write mode = \"exact\" or leave it out",
+            ));
+        }
+        let quick = if size == Size::Quick { raw.quick.clone() } else { None };
+        let experiment = Experiment {
+            name: name.into(),
+            question: raw.question,
+            analysis: raw.analysis,
+            data: each("data", raw.data, |v| read_data(v, folder, quick.as_ref().and_then(|q| q.modes)))?,
+            schedules: each("schedule", raw.schedule, read_schedule)?,
+            grids: each("grid", raw.grid, |v| read_grid(v, quick.as_ref().and_then(|q| q.steps.as_deref())))?,
+            inits: each("init", raw.init.unwrap_or(Value::String("marginal".into())), config::read)?,
+            solvers: each("solver", Value::Array(raw.solver.into_iter().map(Value::Table).collect()), |v| {
+                read_solver(v, quick.as_ref().and_then(|q| q.steps.as_deref()))
+            })?,
+            expect: raw.expect,
+            reduced: quick.is_some(),
+            figures: match raw.figure {
+                None => vec![FigureKind::Convergence {}],
+                Some(list) => each("figure", list, |v| config::read_named(v, FIGURES))?,
+            },
+        };
+        experiment.check()?;
+        Ok(experiment)
+    }
+
+    /// What only shows when the parts are put together.
+    fn check(&self) -> Result<()> {
+        unique("data", self.data.iter().map(|d| &d.label), "give them different `label`s")?;
+        unique("schedule", self.schedules.iter().map(|d| &d.label), "remove one")?;
+        unique("grid", self.grids.iter().map(|(g, _)| &g.label), "remove one")?;
+        unique("solver", self.solvers.iter().map(|s| &s.solver.label), "remove one, or change a parameter")?;
+        for (i, expectation) in self.expect.iter().enumerate() {
+            expectation.check().map_err(|e| e.within(&format!("expect[{i}]")))?;
+        }
+        let schedules: Vec<&str> = self.schedules.iter().map(|s| s.label.as_str()).collect();
+        let grids: Vec<&str> = self.grids.iter().map(|(g, _)| g.label.as_str()).collect();
+        for (i, spec) in self.solvers.iter().enumerate() {
+            let within = |key: &str| format!("solver[{i}].{key}");
+            known_names(&spec.schedules, &schedules).map_err(|e| e.within(&within("schedules")))?;
+            known_names(&spec.expect.on, &grids).map_err(|e| e.within(&within("expect.on")))?;
+            known_names(spec.expect.order_on.keys(), &grids)
+                .map_err(|e| e.within(&within("expect.order_on")))?;
+        }
+        for (g, (grid, own_steps)) in self.grids.iter().enumerate() {
+            let key = if self.grids.len() > 1 { format!("grid[{g}]") } else { "grid".into() };
+            for (s, spec) in self.solvers.iter().enumerate() {
+                for schedule in self.schedules.iter().filter(|s| spec.runs_on(s)) {
+                    for steps in spec.steps_on(own_steps) {
+                        let levels = grid.value.levels(&schedule.value, steps).map_err(|e| e.within(&key))?;
+                        check_cost(&spec.solver, levels.len() - 1)
+                            .map_err(|e| e.within(&format!("solver[{s}]")))?;
+                        check_defined(&spec.solver, schedule, &grid.label, &levels)
+                            .map_err(|e| e.within(&format!("solver[{s}]")))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every run the experiment asks for, in the order of its rows.
+    pub fn cells(&self) -> Vec<Cell<'_>> {
+        let mut cells = Vec::new();
+        for data in &self.data {
+            for schedule in &self.schedules {
+                for (grid, own_steps) in &self.grids {
+                    for &init in &self.inits {
+                        for spec in self.solvers.iter().filter(|s| s.runs_on(schedule)) {
+                            for steps in spec.steps_on(own_steps) {
+                                let solver = &spec.solver;
+                                cells.push(Cell {
+                                    experiment: &self.name,
+                                    data,
+                                    schedule,
+                                    grid,
+                                    init,
+                                    solver,
+                                    steps,
+                                });
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        cells
+    }
+
+    /// Holds rows and orders against every expectation.
+    pub fn outcomes(&self, rows: &[Row], orders: &[OrderRow]) -> Vec<Outcome> {
+        expect::outcomes(self, rows, orders)
+    }
+}
+
+impl SolverSpec {
+    fn runs_on(&self, schedule: &Named<Schedule>) -> bool {
+        self.schedules.is_empty() || self.schedules.iter().any(|name| is_called(name, &schedule.label))
+    }
+
+    /// Its own step counts where it has some, else the grid's. (An explicit grid has none of either.)
+    fn steps_on(&self, grid: &[Option<usize>]) -> Vec<Option<usize>> {
+        match &self.steps {
+            Some(own) if grid != [None] => own.iter().map(|n| Some(*n)).collect(),
+            _ => grid.to_vec(),
+        }
+    }
+}
+
+/// Whether a label is meant by its whole text or by its name alone.
+fn is_called(word: &str, label: &str) -> bool {
+    word == label || label.split('(').next() == Some(word)
+}
+
+/// Every word must be the name or the label of something in the experiment.
+fn known_names<'a>(words: impl IntoIterator<Item = &'a String>, labels: &[&str]) -> Result<()> {
+    for word in words {
+        if !labels.iter().any(|label| is_called(word, label)) {
+            return Err(BadInput::new("", word, "is not in this experiment", config::suggest(word, labels)));
+        }
+    }
+    Ok(())
+}
+
+/// A TOML syntax error, at its line.
+fn not_toml(e: &toml::de::Error, text: &str) -> BadInput {
+    let line = e.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    BadInput::about(
+        "",
+        format!("is not valid TOML at line {line}: {}", e.message()),
+        "see the contract in the README",
+    )
+}
+
+/// `a.b=value`: the value is TOML if it parses as such, else a string.
+fn override_key(table: &mut Table, assignment: &str) -> Result<()> {
+    let Some((path, text)) = assignment.split_once('=') else {
+        return Err(BadInput::new("--set", assignment, "has no =", "write --set data.spectrum=file.csv"));
+    };
+    let parsed = format!("x = {text}").parse::<Table>().ok().and_then(|mut t| t.remove("x"));
+    let value = parsed.unwrap_or_else(|| Value::String(text.into()));
+    let (outer, last) = path.trim().rsplit_once('.').map_or((None, path.trim()), |(o, l)| (Some(o), l));
+    let mut here = table;
+    for part in outer.iter().flat_map(|o| o.split('.')) {
+        here = match here.get_mut(part) {
+            Some(Value::Table(inner)) => inner,
+            _ => {
+                return Err(BadInput::new(
+                    "--set",
+                    assignment,
+                    format!("names {part:?}, which is no table of the file"),
+                    "name an existing table",
+                ));
+            }
+        };
+    }
+    here.insert(last.into(), value);
+    Ok(())
+}
+
+/// Reads one value, or every value of an array, and says which was wrong.
+fn each<T>(key: &str, value: Value, read: impl Fn(Value) -> Result<T>) -> Result<Vec<T>> {
+    match value {
+        Value::Array(list) if list.is_empty() => Err(BadInput::about(key, "is empty", "give at least one")),
+        Value::Array(list) => list
+            .into_iter()
+            .enumerate()
+            .map(|(i, v)| read(v).map_err(|e| e.within(&format!("{key}[{i}]"))))
+            .collect(),
+        one => Ok(vec![read(one).map_err(|e| e.within(key))?]),
+    }
+}
+
+fn unique<'a>(key: &str, labels: impl Iterator<Item = &'a String>, fix: &str) -> Result<()> {
+    let mut seen = std::collections::BTreeMap::new();
+    for (i, label) in labels.enumerate() {
+        if let Some(first) = seen.insert(label, i) {
+            return Err(BadInput::new(
+                &format!("{key}[{i}]"),
+                label,
+                format!("is the same as {key}[{first}]"),
+                fix,
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn names(list: &[(&'static str, &'static str)]) -> Vec<&'static str> {
+    list.iter().map(|(name, _)| *name).collect()
+}
+
+fn read_schedule(value: Value) -> Result<Named<Schedule>> {
+    let schedule: Schedule = config::read_named(value.clone(), &names(Schedule::LIST))?;
+    schedule.check()?;
+    Ok(Named { label: registry::label_of(&value), value: schedule })
+}
+
+fn read_grid(mut value: Value, quick: Option<&[usize]>) -> Result<(Named<Grid>, Vec<Option<usize>>)> {
+    let steps = value.as_table_mut().and_then(|t| t.remove("steps"));
+    let grid: Grid = config::read_named(value.clone(), &names(Grid::LIST))?;
+    let label = match &grid {
+        Grid::Explicit { .. } => "explicit".into(),
+        _ => registry::label_of(&value),
+    };
+    let steps = match (&grid, steps) {
+        (Grid::Explicit { .. }, None) => vec![None],
+        (Grid::Explicit { .. }, Some(v)) => {
+            return Err(BadInput::new(
+                "steps",
+                config::Plain(&v),
+                "does not go with an explicit grid",
+                "remove it: the list says how many",
+            ));
+        }
+        (_, None) => return Err(BadInput::about("steps", "is missing", "add steps = [16, 32, 64]")),
+        (_, Some(v)) => {
+            quick.map_or_else(|| read_steps(&v), |q| Ok(q.to_vec()))?.into_iter().map(Some).collect()
+        }
+    };
+    Ok((Named { label, value: grid }, steps))
+}
+
+/// A step count or a list of different ones.
+fn read_steps(value: &Value) -> Result<Vec<usize>> {
+    let list = match value {
+        Value::Array(list) => list.clone(),
+        one => vec![one.clone()],
+    };
+    if list.is_empty() {
+        return Err(BadInput::about("steps", "is empty", "give at least one number"));
+    }
+    let mut steps = Vec::new();
+    for v in &list {
+        match v.as_integer() {
+            Some(n) if n > 0 && !steps.contains(&(n as usize)) => steps.push(n as usize),
+            Some(n) if n > 0 => return Err(BadInput::new("steps", n, "is listed twice", "remove one")),
+            _ => {
+                return Err(BadInput::new(
+                    "steps",
+                    config::Plain(v),
+                    "is not a positive whole number",
+                    "give numbers such as [16, 32, 64]",
+                ));
+            }
+        }
+    }
+    Ok(steps)
+}
+
+fn read_solver(mut value: Value, quick: Option<&[usize]>) -> Result<SolverSpec> {
+    let table = value.as_table_mut().expect("solver entries are tables");
+    let (steps, expect, schedules) =
+        (table.remove("steps"), table.remove("expect"), table.remove("schedules"));
+    let solver = registry::solver(value)?;
+    let expect: SolverExpectation = match expect {
+        Some(v) => config::read(v).map_err(|e| e.within("expect"))?,
+        None => SolverExpectation::default(),
+    };
+    expect.check().map_err(|e| e.within("expect"))?;
+    let steps = match (steps, quick) {
+        (Some(_), Some(quick)) => Some(quick.to_vec()),
+        (Some(v), None) => Some(read_steps(&v)?),
+        (None, _) => None,
+    };
+    let schedules = match schedules {
+        Some(v) => config::read(v).map_err(|e| e.within("schedules"))?,
+        None => Vec::new(),
+    };
+    Ok(SolverSpec { solver: Named { label: solver.label(), value: solver }, steps, schedules, expect })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGaussian {
+    mean: Option<Value>,
+    variance: Option<Vec<f64>>,
+    covariance: Option<Vec<Vec<f64>>>,
+    spectrum: Option<String>,
+    label: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPowerLaw {
+    modes: usize,
+    p: f64,
+    label: Option<String>,
+}
+
+/// More modes than any image has, and few enough to hold.
+const MOST_MODES: usize = 10_000_000;
+
+fn read_data(value: Value, folder: &Path, most_modes: Option<usize>) -> Result<Named<Gaussian>> {
+    let (name, table) = config::split_name(value, &names(data::LIST))?;
+    let keep = |n: usize| n.min(most_modes.unwrap_or(usize::MAX));
+    if name == "power-law" {
+        let RawPowerLaw { modes, p, label } = config::read(Value::Table(table))?;
+        if modes > MOST_MODES {
+            return Err(BadInput::new(
+                "modes",
+                modes,
+                "is too many to hold",
+                format!("give at most {MOST_MODES}"),
+            ));
+        }
+        let modes = keep(modes);
+        let label = label.unwrap_or(format!("power-law(modes={modes}, p={p})"));
+        return Ok(Named { label, value: Gaussian::power_law(modes, p)? });
+    }
+    let raw: RawGaussian = config::read(Value::Table(table))?;
+    let (variance, source) = match (raw.variance, raw.covariance, raw.spectrum) {
+        (Some(v), None, None) => (v, None),
+        (None, Some(matrix), None) => {
+            let data = Gaussian::from_covariance(read_mean(raw.mean, matrix.len())?, &matrix)?;
+            let label = raw.label.unwrap_or(format!("gaussian(covariance {0}x{0})", data.modes()));
+            return Ok(Named { label, value: data });
+        }
+        (None, None, Some(file)) => {
+            let variance = spectrum::read(&file, folder)?;
+            let stem = Path::new(&file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            (variance, Some(stem))
+        }
+        _ => {
+            return Err(BadInput::about(
+                "",
+                "needs exactly one of variance, covariance and spectrum",
+                "write variance = [1.0, 0.25]",
+            ));
+        }
+    };
+    let mean = read_mean(raw.mean, variance.len())?;
+    let data = Gaussian::new(mean, variance)?;
+    let data = Gaussian::new(
+        data.mean()[..keep(data.modes())].to_vec(),
+        data.variance()[..keep(data.modes())].to_vec(),
+    )?;
+    let label = raw.label.unwrap_or(match source {
+        Some(stem) => format!("gaussian({stem}, modes={})", data.modes()),
+        None => format!("gaussian(modes={})", data.modes()),
+    });
+    Ok(Named { label, value: data })
+}
+
+/// One mean a mode, one for all, or zero.
+fn read_mean(value: Option<Value>, modes: usize) -> Result<Vec<f64>> {
+    match value {
+        None => Ok(vec![0.0; modes]),
+        Some(Value::Array(list)) => config::read(Value::Array(list)).map_err(|e| e.within("mean")),
+        Some(one) => Ok(vec![config::read::<f64>(one).map_err(|e| e.within("mean"))?; modes]),
+    }
+}
+
+/// More draws than a probe can hold rows for, or than anyone waits for.
+const MOST_DRAWS: usize = 1_000_000;
+
+fn check_cost(solver: &Named<Handle>, steps: usize) -> Result<()> {
+    let draws = steps.saturating_mul(solver.value.draws_per_step());
+    if draws > MOST_DRAWS {
+        return Err(BadInput::about(
+            "",
+            format!("({}) would ask for {draws} noises in {steps} steps", solver.label),
+            format!("stay below {MOST_DRAWS}"),
+        ));
+    }
+    Ok(())
+}
+
+fn check_defined(
+    solver: &Named<Handle>,
+    schedule: &Named<Schedule>,
+    grid: &str,
+    levels: &[Level],
+) -> Result<()> {
+    let rises = levels[0].kappa() < levels[levels.len() - 1].kappa();
+    let what = format!("({}) is not defined on schedule {} with grid {grid}", solver.label, schedule.label);
+    if rises != solver.value.forward() {
+        let fix = if rises {
+            "swap start and end: samplers run from noise to data"
+        } else {
+            "swap start and end: forward chains run from data to noise"
+        };
+        return Err(BadInput::about("", what, fix));
+    }
+    solver
+        .value
+        .check_grid(&schedule.value, levels)
+        .map_err(|why| BadInput::about("", format!("{what}: {why}"), ""))
+}

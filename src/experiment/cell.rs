@@ -1,0 +1,161 @@
+//! One run of an experiment: from a solver on a grid to a row of numbers.
+
+use std::panic::AssertUnwindSafe;
+
+use super::{Handle, Named};
+use crate::data::{Gaussian, Moments};
+use crate::grid::Grid;
+use crate::law::{self, Init, Law, NoLaw};
+use crate::metric::{Errors, w2};
+use crate::record::Row;
+use crate::schedule::{Level, Schedule};
+
+/// Everything that determines the numbers of a row.
+#[derive(Clone, Copy, Debug)]
+pub struct Cell<'a> {
+    /// Name of the experiment.
+    pub experiment: &'a str,
+    /// The data law.
+    pub data: &'a Named<Gaussian>,
+    /// The forward process.
+    pub schedule: &'a Named<Schedule>,
+    /// The grid's rule.
+    pub grid: &'a Named<Grid>,
+    /// The law the run starts from.
+    pub init: Init,
+    /// The solver.
+    pub solver: &'a Named<Handle>,
+    /// Steps (none for explicit grids).
+    pub steps: Option<usize>,
+}
+
+impl Cell<'_> {
+    /// A hash of all inputs that determine the row's numbers (the program's own source is told apart by the manifest).
+    pub fn key(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        let mut part = |bytes: &[u8]| {
+            // Lengths keep neighbouring parts from running into each other.
+            hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+        };
+        for list in [self.data.value.mean(), self.data.value.variance()] {
+            part(&list.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>());
+        }
+        part(json(&self.schedule.value).as_bytes());
+        part(json(&self.grid.value).as_bytes());
+        part(json(&self.init).as_bytes());
+        part(self.solver.value.table().to_string().as_bytes());
+        part(json(&self.steps).as_bytes());
+        hasher.finalize().to_hex()[..16].to_string()
+    }
+
+    /// Modes of the data: what the run's cost is proportional to.
+    pub fn modes(&self) -> usize {
+        self.data.value.modes()
+    }
+
+    fn levels(&self) -> Vec<Level> {
+        self.grid
+            .value
+            .levels(&self.schedule.value, self.steps)
+            .expect("checked when the experiment was read")
+    }
+
+    /// Runs the solver and measures it. A run without a law gives a row whose `error` says why.
+    pub fn run(&self) -> Row {
+        let grid = self.levels();
+        let row = Row {
+            experiment: self.experiment.into(),
+            data: self.data.label.clone(),
+            schedule: self.schedule.label.clone(),
+            grid: self.grid.label.clone(),
+            init: json(&self.init).trim_matches('"').into(),
+            solver: self.solver.label.clone(),
+            steps: grid.len() - 1,
+            mode: "exact".into(),
+            key: self.key(),
+            ..Row::default()
+        };
+        // A bug in a solver from outside the crate must not take the other rows with it.
+        let law = std::panic::catch_unwind(AssertUnwindSafe(|| self.law(&grid, self.init)));
+        match law {
+            Ok(Ok(law)) => self.measure(&grid, &law, row),
+            Ok(Err(why @ NoLaw::Diverged { .. })) => {
+                let inf = Some(f64::INFINITY);
+                Row {
+                    w2: inf,
+                    w2_data: inf,
+                    kl: inf,
+                    mean_error: inf,
+                    cov_error: inf,
+                    error: why.to_string(),
+                    ..row
+                }
+            }
+            Ok(Err(why)) => Row { error: why.to_string(), ..row },
+            Err(_) => Row { error: "the solver panicked; its message is on stderr".into(), ..row },
+        }
+    }
+
+    fn law(&self, grid: &[Level], init: Init) -> Result<Law, NoLaw> {
+        law::law(&self.solver.value, &self.data.value, &self.schedule.value, grid, init)
+    }
+
+    fn measure(&self, grid: &[Level], law: &Law, row: Row) -> Row {
+        let data = &self.data.value;
+        let (start, end) = (&grid[0], &grid[grid.len() - 1]);
+        let exact = data.marginal(end);
+        let errors = Errors::between(&law.moments, &exact);
+        let from_marginal = self.law_from_marginal(grid, law);
+        Row {
+            nfe: Some(law.nfe),
+            draws: Some(law.draws),
+            w2: Some(errors.w2),
+            w2_data: Some(w2(&law.moments, &data.moments())),
+            kl: Some(errors.kl),
+            mean_error: Some(errors.mean_error),
+            cov_error: Some(errors.cov_error),
+            worst_mode: Some(errors.worst_mode),
+            mode: if law.mean_field { "mean-field" } else { "exact" }.into(),
+            budget_init: self.init_error(start, end, &exact),
+            budget_truncation: Some(w2(&exact, &data.moments())),
+            budget_discretisation: from_marginal.map(|m| w2(&m, &exact)),
+            floor: self.floor(end, &exact),
+            ..row
+        }
+    }
+
+    /// The law of the same run from the exact marginal.
+    fn law_from_marginal(&self, grid: &[Level], law: &Law) -> Option<Moments> {
+        let data = &self.data.value;
+        if self.init == Init::Marginal {
+            return Some(law.moments.clone());
+        }
+        if law.mean_field {
+            return self.law(grid, Init::Marginal).ok().map(|law| law.moments);
+        }
+        let old = self.init.moments(data, &self.schedule.value, &grid[0]);
+        Some(law.restarted(&old, &data.marginal(&grid[0])))
+    }
+
+    /// W2 that remains of the start's own error after the exact dynamics that the solver discretises.
+    fn init_error(&self, start: &Level, end: &Level, exact: &Moments) -> Option<f64> {
+        if self.init == Init::Marginal {
+            return Some(0.0);
+        }
+        let data = &self.data.value;
+        let from = self.init.moments(data, &self.schedule.value, start);
+        let carried = data.transport(self.solver.value.equation()?, start, end, &from);
+        Some(w2(&carried, exact))
+    }
+
+    fn floor(&self, end: &Level, exact: &Moments) -> Option<f64> {
+        let variance: Vec<f64> = exact.std.iter().map(|s| s * s).collect();
+        let limit = self.solver.value.limit(&self.schedule.value, end, &variance)?;
+        let limit = Moments { mean: exact.mean.clone(), std: limit.iter().map(|v| v.sqrt()).collect() };
+        Some(w2(&limit, exact))
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("plain values")
+}

@@ -1,0 +1,212 @@
+//! A result folder: finished cells are written down at once, and nothing finished is ever lost.
+//!
+//! While a run goes on, every finished cell is one checksummed line of a journal, written in one call: a crash
+//! loses at most the cells that were not finished, and a torn last line is recognised and dropped. When all
+//! cells are there, the tables are written, each atomically, and only then the journal is removed.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{BadInput, Result};
+use crate::record::{Row, Timing, read_csv, write_atomically};
+
+/// A finished cell: its numbers and how long they took.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finished {
+    /// The row of `exact.csv`.
+    pub row: Row,
+    /// The row of `timing.csv`.
+    pub timing: Timing,
+}
+
+/// A folder that one run at a time writes to.
+#[derive(Debug)]
+pub struct Store {
+    folder: PathBuf,
+    journal: Mutex<File>,
+    finished: HashMap<String, Finished>,
+}
+
+const JOURNAL: &str = ".journal";
+
+/// A hash of the source that computes numbers: results of another one are not reused.
+pub const SOURCE: &str = env!("SCOREBENCH_SOURCE");
+
+impl Store {
+    /// Opens (or makes) a folder and takes over what earlier runs of the same source finished there, unless `fresh`.
+    ///
+    /// # Errors
+    /// A folder that cannot be written, or that another run is writing to.
+    pub fn open(folder: &Path, fresh: bool) -> Result<Self> {
+        let refused = |e: std::io::Error| {
+            BadInput::about("--out", format!("cannot be written: {e}"), "give a folder you may write to")
+                .file(folder)
+        };
+        fs::create_dir_all(folder).map_err(refused)?;
+        let path = folder.join(JOURNAL);
+        let mut journal =
+            OpenOptions::new().create(true).read(true).append(true).open(&path).map_err(refused)?;
+        if journal.try_lock().is_err() {
+            return Err(BadInput::about(
+                "--out",
+                "is being written by another run",
+                "wait for it, or give another folder",
+            )
+            .file(folder));
+        }
+        let mut text = Vec::new();
+        journal.read_to_end(&mut text).map_err(refused)?;
+        let mut finished = HashMap::new();
+        if fresh {
+            journal.set_len(0).map_err(refused)?;
+            text.clear();
+        } else {
+            finished = from_tables(folder);
+            finished.extend(from_journal(&text).into_iter().map(|f| (f.row.key.clone(), f)));
+        }
+        // A torn last line must not run into the next one.
+        if text.last().is_some_and(|b| *b != b'\n') {
+            journal.write_all(b"\n").map_err(refused)?;
+        }
+        Ok(Store { folder: folder.into(), journal: Mutex::new(journal), finished })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A cell that was finished before, by its content key.
+    pub fn get(&self, key: &str) -> Option<&Finished> {
+        self.finished.get(key)
+    }
+
+    /// Writes a finished cell down.
+    ///
+    /// # Errors
+    /// The file system's own.
+    pub fn add(&self, cell: &Finished) -> std::io::Result<()> {
+        let line = to_line(cell);
+        self.journal.lock().expect("no panic while writing").write_all(line.as_bytes())
+    }
+
+    /// Writes the files of a finished run (name, bytes), each atomically, and closes the journal.
+    ///
+    /// # Errors
+    /// The file system's own; the journal then stays.
+    pub fn finish(self, files: &[(String, Vec<u8>)]) -> std::io::Result<()> {
+        for (name, bytes) in files {
+            let path = self.folder.join(name);
+            // A file that would not change keeps its time stamp.
+            if fs::read(&path).ok().as_ref() != Some(bytes) {
+                write_atomically(&path, bytes)?;
+            }
+        }
+        fs::remove_file(self.folder.join(JOURNAL))
+    }
+}
+
+fn to_line(cell: &Finished) -> String {
+    let body = serde_json::to_string(&(SOURCE, cell)).expect("plain values");
+    format!("{} {body}\n", checksum(&body))
+}
+
+fn checksum(body: &str) -> String {
+    blake3::hash(body.as_bytes()).to_hex()[..16].to_string()
+}
+
+/// Whole lines of this source; torn, foreign or damaged ones are as if they had not been written.
+fn from_journal(text: &[u8]) -> Vec<Finished> {
+    let whole = |line: &[u8]| -> Option<Finished> {
+        let (sum, body) = std::str::from_utf8(line).ok()?.split_once(' ')?;
+        let (source, cell): (String, Finished) = serde_json::from_str(body).ok()?;
+        (sum == checksum(body) && source == SOURCE).then_some(cell)
+    };
+    text.split(|b| *b == b'\n').filter_map(whole).collect()
+}
+
+/// Finished tables, if they are of this source.
+fn from_tables(folder: &Path) -> HashMap<String, Finished> {
+    let manifest = fs::read_to_string(folder.join("manifest.toml")).unwrap_or_default();
+    if !manifest.lines().any(|l| l == format!("source = \"{SOURCE}\"")) {
+        return HashMap::new();
+    }
+    let rows: Vec<Row> = read_csv(&folder.join("exact.csv")).unwrap_or_default();
+    let timings: Vec<Timing> = read_csv(&folder.join("timing.csv")).unwrap_or_default();
+    let timings: HashMap<String, Timing> = timings.into_iter().map(|t| (t.key.clone(), t)).collect();
+    let pair = |row: Row| Some((row.key.clone(), Finished { timing: timings.get(&row.key)?.clone(), row }));
+    rows.into_iter().filter_map(pair).collect()
+}
+
+/// Where results come from: `manifest.toml`.
+pub fn manifest(command: &str) -> String {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let cpu =
+        cpu.lines().find_map(|l| l.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim()));
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let mut table = toml::Table::new();
+    let mut put = |key: &str, value: toml::Value| {
+        table.insert(key.into(), value);
+    };
+    put("command", command.into());
+    put("commit", env!("SCOREBENCH_COMMIT").into());
+    put("date", humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string().into());
+    put("dirty", (env!("SCOREBENCH_DIRTY") == "true").into());
+    put("features", toml::Value::Array(Vec::new()));
+    put(
+        "machine",
+        format!("{}, {cores} cores, {}", cpu.unwrap_or("unknown processor"), std::env::consts::ARCH).into(),
+    );
+    put("rustc", env!("SCOREBENCH_RUSTC").into());
+    put("source", SOURCE.into());
+    put("version", env!("CARGO_PKG_VERSION").into());
+    table.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(key: &str) -> Finished {
+        let row = Row { key: key.into(), w2: Some(f64::INFINITY), kl: Some(0.1), steps: 3, ..Row::default() };
+        Finished { row, timing: Timing { key: key.into(), seconds: Some(0.5), ..Timing::default() } }
+    }
+
+    #[test]
+    fn a_torn_line_loses_itself_only() {
+        let (a, b) = (to_line(&cell("a")), to_line(&cell("b")));
+        for cut in 1..b.len() {
+            let text = format!("{a}{}", &b[..cut]);
+            let read = from_journal(text.as_bytes());
+            // The last byte is the newline, without which the line is still whole.
+            let want = if cut + 1 == b.len() { 2 } else { 1 };
+            assert_eq!(read.len(), want, "cut at {cut}");
+            assert_eq!(read[0], cell("a"));
+        }
+    }
+
+    #[test]
+    fn a_damaged_line_is_dropped() {
+        let line = to_line(&cell("a")).replace("1e-1", "2e-1");
+        assert!(from_journal(line.as_bytes()).is_empty());
+    }
+
+    #[test]
+    fn finished_cells_survive_reopening_and_fresh_forgets_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path(), false).expect("open");
+        store.add(&cell("a")).expect("written");
+        assert!(Store::open(folder.path(), false).is_err(), "one writer at a time");
+        drop(store);
+        let store = Store::open(folder.path(), false).expect("open");
+        assert_eq!(store.get("a"), Some(&cell("a")));
+        drop(store);
+        let store = Store::open(folder.path(), true).expect("open");
+        assert_eq!(store.get("a"), None);
+    }
+}

@@ -1,0 +1,168 @@
+//! Runs the cells of an experiment, those that are not finished yet, and fits orders.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use crate::experiment::{Cell, Experiment};
+use crate::law::Init;
+use crate::order;
+use crate::parallel;
+use crate::record::{OrderRow, Row, Timing};
+use crate::results::{Finished, Store};
+use crate::solver::Claim;
+
+/// What a run makes.
+#[derive(Clone, Debug)]
+pub struct Results {
+    /// Every cell, in the experiment's order.
+    pub cells: Vec<Finished>,
+    /// Fitted orders.
+    pub orders: Vec<OrderRow>,
+    /// How many cells were computed now, not found finished.
+    pub computed: usize,
+}
+
+impl Results {
+    /// The rows of `exact.csv`.
+    pub fn rows(&self) -> Vec<Row> {
+        self.cells.iter().map(|f| f.row.clone()).collect()
+    }
+
+    /// The rows of `timing.csv`.
+    pub fn timings(&self) -> Vec<Timing> {
+        self.cells.iter().map(|f| f.timing.clone()).collect()
+    }
+}
+
+/// Cells this large fill all threads by themselves and run one after the other; smaller ones run side by side.
+const LARGE: usize = 128;
+
+/// Runs what is not in the store yet, writing every finished cell to it; `tick` is called after each cell.
+///
+/// # Errors
+/// The store's file system errors.
+pub fn run(
+    experiment: &Experiment,
+    store: Option<&Store>,
+    tick: &(dyn Fn() + Sync),
+) -> std::io::Result<Results> {
+    let cells = experiment.cells();
+    let keys: Vec<String> = cells.iter().map(Cell::key).collect();
+    let known = |key: &String| store.and_then(|s| s.get(key)).cloned();
+    let todo: Vec<usize> = (0..cells.len()).filter(|&i| known(&keys[i]).is_none()).collect();
+    let finish = |&i: &usize| {
+        let done = time(&cells[i]);
+        store.map_or(Ok(()), |s| s.add(&done))?;
+        tick();
+        Ok((i, done))
+    };
+    (0..cells.len() - todo.len()).for_each(|_| tick());
+    let (large, small): (Vec<usize>, Vec<usize>) = todo.iter().partition(|i| cells[**i].modes() > LARGE);
+    let small: std::io::Result<Vec<(usize, Finished)>> = parallel::map(&small, finish).into_iter().collect();
+    let large: std::io::Result<Vec<(usize, Finished)>> = large.iter().map(finish).collect();
+    let mut new: BTreeMap<usize, Finished> = small?.into_iter().chain(large?).collect();
+    let all = (0..cells.len()).map(|i| {
+        let done = new.remove(&i).or_else(|| known(&keys[i])).expect("every cell is known or was run");
+        relabelled(done, &cells[i])
+    });
+    let all: Vec<Finished> = all.collect();
+    let rows: Vec<Row> = all.iter().map(|f| f.row.clone()).collect();
+    Ok(Results { orders: orders(experiment, &rows), cells: all, computed: todo.len() })
+}
+
+fn time(cell: &Cell) -> Finished {
+    let start = Instant::now();
+    let row = cell.run();
+    let seconds = Some(start.elapsed().as_secs_f64());
+    let timing = Timing {
+        seconds,
+        threads: parallel::threads(),
+        modes: cell.modes(),
+        key: row.key.clone(),
+        ..Timing::default()
+    };
+    Finished { row, timing }
+}
+
+/// Numbers belong to a content key, labels to the experiment as it reads now.
+fn relabelled(mut done: Finished, cell: &Cell) -> Finished {
+    let row = &mut done.row;
+    row.experiment = cell.experiment.into();
+    row.data = cell.data.label.clone();
+    row.schedule = cell.schedule.label.clone();
+    row.grid = cell.grid.label.clone();
+    row.solver = cell.solver.label.clone();
+    let timing = &mut done.timing;
+    (timing.experiment, timing.data, timing.schedule) =
+        (row.experiment.clone(), row.data.clone(), row.schedule.clone());
+    (timing.grid, timing.init, timing.solver) = (row.grid.clone(), row.init.clone(), row.solver.clone());
+    timing.steps = row.steps;
+    done
+}
+
+/// W2 below this is round-off: some ulps of the law's size, grown by the square root of the steps.
+fn round_off(cell: &Cell, steps: usize) -> f64 {
+    let data = cell.data.value.moments();
+    let size: f64 = data.mean.iter().chain(&data.std).map(|x| x * x).sum::<f64>().sqrt();
+    32.0 * f64::EPSILON * (1.0 + size) * (steps as f64).sqrt()
+}
+
+/// One fit of W2 a (data, schedule, grid, init, solver) with at least two step counts.
+pub fn orders(experiment: &Experiment, rows: &[Row]) -> Vec<OrderRow> {
+    let cells = experiment.cells();
+    // Cells come with the step count innermost: a group is a run of equal labels.
+    let group = |i: usize| (&rows[i].data, &rows[i].schedule, &rows[i].grid, &rows[i].init, &rows[i].solver);
+    let mut out = Vec::new();
+    let mut from = 0;
+    while from < rows.len() {
+        let to = (from..rows.len()).find(|&i| group(i) != group(from)).unwrap_or(rows.len());
+        if to - from >= 2 {
+            out.push(fit(experiment, &cells[from], &rows[from..to]));
+        }
+        from = to;
+    }
+    out
+}
+
+fn fit(experiment: &Experiment, cell: &Cell, rows: &[Row]) -> OrderRow {
+    let spec = experiment
+        .solvers
+        .iter()
+        .find(|s| s.solver.label == cell.solver.label)
+        .expect("the cell's own solver");
+    let own = match (cell.init, cell.solver.value.claim()) {
+        // From the prior, the initialisation error stays whatever the steps.
+        (Init::Prior, _) => Claim::Floor,
+        (Init::Marginal, claim) => claim,
+    };
+    let claim = match spec.expect.order_for(&cell.grid.label) {
+        Some(p) if cell.init == Init::Marginal => Claim::Order(p),
+        _ => own,
+    };
+    let mut points: Vec<(usize, f64)> = rows.iter().map(|r| (r.steps, r.w2.unwrap_or(f64::NAN))).collect();
+    points.sort_by_key(|p| p.0);
+    let most = points.last().map_or(0, |p| p.0);
+    let fit = order::fit(&points, round_off(cell, most));
+    let (verdict, reason) = fit.verdict(&claim);
+    let words = |list: Vec<String>| list.join(" ");
+    let first = &rows[0];
+    OrderRow {
+        experiment: first.experiment.clone(),
+        data: first.data.clone(),
+        schedule: first.schedule.clone(),
+        grid: first.grid.clone(),
+        init: first.init.clone(),
+        solver: first.solver.clone(),
+        metric: "w2".into(),
+        order: fit.order,
+        stderr: fit.stderr,
+        claimed: if let Claim::Order(p) = claim { Some(p) } else { None },
+        verdict: verdict.to_string(),
+        reason,
+        from_steps: fit.window.map(|w| w.0),
+        to_steps: fit.window.map(|w| w.1),
+        local_orders: words(fit.local.iter().map(|p| format!("{p:.4}")).collect()),
+        steps: words(points.iter().map(|p| p.0.to_string()).collect()),
+        floor: rows.iter().find_map(|r| r.floor).or(fit.floor),
+    }
+}
