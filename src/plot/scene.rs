@@ -157,10 +157,24 @@ pub(super) fn text_width(text: &str, size: f64) -> f64 {
     f64::from(advance + kern)
 }
 
-/// Breaks `text` between words into lines of at most `width` pixels; a longer word is cut with an ellipsis.
+/// Breaks `text` between words into lines of at most `width` pixels. A longer word is broken before a bracket or after
+/// an equals sign, or else cut with an ellipsis.
 pub(super) fn wrap(text: &str, size: f64, width: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
+    let mut words: Vec<&str> = text.split_whitespace().rev().collect();
+    while let Some(mut word) = words.pop() {
+        if text_width(word, size) > width {
+            let breaks = word.char_indices().filter_map(|(i, c)| match c {
+                '(' if i > 0 => Some(i),
+                '=' => Some(i + 1),
+                _ => None,
+            });
+            let fits = |at: &usize| *at < word.len() && text_width(&word[..*at], size) <= width;
+            if let Some(at) = breaks.filter(fits).next_back() {
+                words.push(&word[at..]);
+                word = &word[..at];
+            }
+        }
         match lines.last_mut() {
             Some(line) if text_width(&format!("{line} {word}"), size) <= width => {
                 line.push(' ');
@@ -194,6 +208,8 @@ mod tests {
         let lines = wrap("one two three four five six", 11.0, 60.0);
         assert!(lines.len() > 1 && lines.iter().all(|l| text_width(l, 11.0) <= 60.0), "{lines:?}");
         assert_eq!(lines.join(" "), "one two three four five six");
+        let long = "(predictor=ddpm(variance=fixed-large),";
+        assert_eq!(wrap(long, 11.0, 152.0), ["(predictor=ddpm", "(variance=fixed-large),"]);
         let cut = shorten("a-name-much-too-long(x=1)", 11.0, 80.0);
         assert!(cut.starts_with("a-na") && cut.ends_with("=1)") && cut.contains('…'), "{cut}");
         assert_eq!(shorten("abc", 11.0, 1.0), "…");
