@@ -37,7 +37,6 @@
 //! assert!(enough > 64); // more model calls than the 64 of Heun
 //! # Ok::<(), scorebench::error::BadInput>(())
 //! ```
-#![deny(missing_docs)]
 
 pub mod affine;
 pub mod batch;

@@ -164,13 +164,13 @@ pub(super) fn wrap(text: &str, size: f64, width: f64) -> Vec<String> {
     let mut words: Vec<&str> = text.split_whitespace().rev().collect();
     while let Some(mut word) = words.pop() {
         if text_width(word, size) > width {
-            let breaks = word.char_indices().filter_map(|(i, c)| match c {
+            let mut breaks = word.char_indices().filter_map(|(i, c)| match c {
                 '(' if i > 0 => Some(i),
                 '=' => Some(i + 1),
                 _ => None,
             });
             let fits = |at: &usize| *at < word.len() && text_width(&word[..*at], size) <= width;
-            if let Some(at) = breaks.filter(fits).next_back() {
+            if let Some(at) = breaks.rfind(fits) {
                 words.push(&word[at..]);
                 word = &word[..at];
             }

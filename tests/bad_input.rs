@@ -1,0 +1,399 @@
+//! Whatever is wrong with an input, the user is told the file, the key, the value and the fix; nothing is written.
+//!
+//! A case is some edits and the message they must lead to, after `error: FILE: `; `...` stands for anything.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// A good experiment, one key a line; cases change, add or remove lines of it.
+const GOOD: &str = r#"question = "?"
+data.name = "gaussian"
+data.mean = [0.0, 1.0]
+data.variance = [1.0, 0.25]
+schedule.name = "vp-linear"
+grid.name = "uniform-t"
+grid.start = 1.0
+grid.end = 1e-3
+grid.steps = [4, 8]
+solver = [{ name = "ddim" }]
+"#;
+
+/// Edits `key = value` (instead of `key` and all `key.*`) and `-key`, separated by `; `.
+fn edited(edits: &str) -> String {
+    let mut lines: Vec<String> = GOOD.lines().map(String::from).collect();
+    for edit in edits.split("; ").filter(|e| !e.is_empty()) {
+        let key = edit.strip_prefix('-').unwrap_or(edit).split(" = ").next().unwrap_or_default();
+        lines.retain(|l| !l.starts_with(&format!("{key} ")) && !l.starts_with(&format!("{key}.")));
+        if !edit.starts_with('-') {
+            lines.push(edit.into());
+        }
+    }
+    lines.join("\n")
+}
+
+/// Runs the program in `folder`: exit code, stdout, stderr.
+fn scorebench(folder: &Path, args: &[&str]) -> (Option<i32>, String, String) {
+    finished(Command::new(env!("CARGO_BIN_EXE_scorebench")).args(args), folder)
+}
+
+/// The same with this much address space.
+#[cfg(target_os = "linux")]
+fn with_memory(gib: usize, folder: &Path, args: &[&str]) -> (Option<i32>, String, String) {
+    let script = format!("ulimit -v {}; exec \"$@\"", gib << 20);
+    let program = env!("CARGO_BIN_EXE_scorebench");
+    finished(Command::new("sh").args(["-c", &script, "sh", program]).args(args), folder)
+}
+
+fn finished(command: &mut Command, folder: &Path) -> (Option<i32>, String, String) {
+    let out = command.current_dir(folder).output().expect("the program starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program speaks UTF-8");
+    (out.status.code(), text(out.stdout), text(out.stderr))
+}
+
+/// What is wrong with how a run was refused, if anything.
+fn refusal(folder: &Path, args: &[&str], want: &str) -> Option<String> {
+    let (code, stdout, stderr) = scorebench(folder, args);
+    let mut rest = Some(stderr.as_str());
+    for (i, part) in want.split("...").enumerate() {
+        rest = rest.and_then(|r| r.find(part).filter(|at| i > 0 || *at == 0).map(|at| &r[at + part.len()..]));
+    }
+    // What serde and Rust call things is nothing to tell a user.
+    let jargon = ["panicked", "f64", "usize", "i64", "a sequence", "struct ", "Some(", "map;"];
+    let wrong = [
+        (code != Some(2), format!("exit code {code:?}")),
+        (!stdout.is_empty(), format!("stdout {stdout:?}")),
+        (folder.join("out").exists(), "something was written".into()),
+        (rest.is_none(), "another message".into()),
+        (jargon.iter().any(|word| stderr.contains(word)), "words that no user wrote".into()),
+        (!stderr.contains("; ") && !stderr.contains("try '--help'"), "no fix".into()),
+        (stderr.trim_end().lines().count() != 1 && !stderr.contains("--help"), "not one line".into()),
+    ];
+    let wrong: Vec<&str> = wrong.iter().filter(|w| w.0).map(|w| w.1.as_str()).collect();
+    (!wrong.is_empty()).then(|| format!("{}\n  {stderr}  wanted {want}", wrong.join(", ")))
+}
+
+/// Every case: `edits => message`, or `edits --arguments => message`.
+fn all_refused(cases: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, bytes) in SPECTRA {
+        fs::write(folder.path().join(name), bytes).expect("written");
+    }
+    let mut problems = Vec::new();
+    for case in cases.trim().lines() {
+        let (edits, want) = case.split_once(" => ").expect("a case has a message");
+        let (edits, arguments) = edits.split_once("--").map_or((edits, None), |(e, a)| (e, Some(a)));
+        fs::write(folder.path().join("case.toml"), edited(edits.trim_end())).expect("written");
+        let _ = fs::remove_dir_all(folder.path().join("out"));
+        let mut args = vec!["run", "case.toml", "--out", "out"];
+        let arguments = arguments.map(|a| format!("--{a}")).unwrap_or_default();
+        args.extend(arguments.split_whitespace());
+        let want = if want.contains("error:") { want.into() } else { format!("error: case.toml: {want}") };
+        if let Some(problem) = refusal(folder.path(), &args, &want) {
+            problems.push(format!("{case}\n  {problem}"));
+        }
+    }
+    assert!(problems.is_empty(), "{} cases:\n{}", problems.len(), problems.join("\n"));
+}
+
+#[test]
+fn files_that_hold_no_experiment_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let deep = format!("data = {}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let dotted = format!("{} = 1", ["a"; 100_000].join("."));
+    let cases: &[(&str, Option<&[u8]>, &str)] = &[
+        ("missing.toml", None, "cannot be read: ...; give the path of an experiment"),
+        (".", None, "cannot be read: ...directory...; give the path of an experiment"),
+        ("empty.toml", Some(b""), "question is missing; add question = "),
+        (
+            "syntax.toml",
+            Some(b"question = '?'\n\ndata = { name = \n"),
+            "is not valid TOML at line 3: ...; see",
+        ),
+        (
+            "twice.toml",
+            Some(b"question = '?'\nquestion = '!'\n"),
+            "is not valid TOML at line 2: ...duplicate",
+        ),
+        ("large.toml", Some(b"question = 99999999999999999999"), "is not valid TOML at line 1: "),
+        ("latin1.toml", Some(b"question = '\xe9'"), "is not UTF-8 text: ...; save it as UTF-8"),
+        ("zero.toml", Some(b"\0\0\0"), "is not valid TOML at line 1: "),
+        ("deep.toml", Some(deep.as_bytes()), "is not valid TOML"),
+        ("dotted.toml", Some(dotted.as_bytes()), "is not valid TOML"),
+    ];
+    for (name, bytes, want) in cases {
+        if let Some(bytes) = bytes {
+            fs::write(folder.path().join(name), bytes).expect("written");
+        }
+        let problem =
+            refusal(folder.path(), &["run", name, "--out", "out"], &format!("error: {name}: {want}"));
+        assert_eq!(problem, None);
+    }
+}
+
+#[test]
+fn missing_and_empty_parts_are_named() {
+    all_refused(
+        r#"
+-question => question is missing; add question =
+-data => data is missing; add data =
+-schedule => schedule is missing; add schedule =
+-grid => grid is missing; add grid =
+-solver => solver is missing; add solver =
+solver = [] => solver is empty; give at least one
+data = [] => data is empty; give at least one
+init = [] => init is empty; give at least one
+-data.name => data.name is missing; write name = "gaussian"
+-data.variance => data needs exactly one of variance, covariance and spectrum; write variance =
+solver = [{ eta = 0.5 }] => solver[0].name is missing; write name = "euler-maruyama", or one of ...ddim
+-grid.start => grid.start is missing; add start =
+-grid.steps => grid.steps is missing; add steps =
+figure = { name = "parameter-scan", default = 0.0 } => figure.parameter is missing; add parameter =
+"#,
+    );
+}
+
+#[test]
+fn wrong_types_are_named_in_the_users_words() {
+    all_refused(
+        r#"
+question = 5 => question = 5 has the wrong type; give a string
+data = 5 => data = 5 is not a table; write { name = "gaussian", ... }
+data = [[1.0]] => data[0] = [1.0] is not a table; write { name =
+data.name = 5 => data.name = 5 is not a string; write name = "gaussian"
+data.mean = [0.0, "a"] => data.mean[1] = "a" has the wrong type; give a number
+data.variance = [1.0, "a"] => data.variance[1] = "a" has the wrong type; give a number
+-data.variance; data.covariance = [1.0] => data.covariance[0] = 1.0 has the wrong type; give an array
+-data.variance; data.spectrum = 5 => data.spectrum = 5 has the wrong type; give a string
+data = { name = "power-law", modes = 2.5, p = 1.0 } => data.modes = 2.5 has the wrong type; give a whole number
+data = { name = "power-law", modes = -3, p = 1.0 } => data.modes = -3 is not allowed; give a whole number of at least 0
+schedule = { name = "vp-linear", beta_min = "a" } => schedule.beta_min = "a" has the wrong type; give a number
+grid.start = "a" => grid.start = "a" has the wrong type; give a number
+grid = { name = "explicit", sigma = 1.0 } => grid.sigma = 1.0 has the wrong type; give an array
+solver = { name = "ddim" } => solver = { name = "ddim" } has the wrong type; give an array
+solver = ["ddim"] => solver[0] = "ddim" has the wrong type; give a table
+solver = [{ name = "ddim" }, { name = "ddim", eta = "a" }] => solver[1].eta = "a" has the wrong type; give a number
+solver = [{ name = "heun", clock = 5 }] => solver[0].clock = 5 has the wrong type; give a string
+solver = [{ name = "ddim", expect = 1.0 }] => solver[0].expect = 1.0 has the wrong type; give a table
+solver = [{ name = "predictor-corrector", predictor = 5 }] => solver[0].predictor cannot be used: 5 is not a table; write
+expect = { below = 1.0 } => expect = { below = 1.0 } has the wrong type; give an array
+expect = [{ below = "a" }] => expect[0].below = "a" has the wrong type; give a number
+init = 5 => init = 5 has the wrong type; give a string
+quick = 5 => quick = 5 has the wrong type; give a table
+"#,
+    );
+}
+
+#[test]
+fn unknown_keys_and_names_come_with_the_nearest_known_one() {
+    all_refused(
+        r#"
+shedule = 5 => shedule = 5 is not a known key; did you mean "schedule"? (known: question
+data.variances = [1.0] => data.variances = [1.0] is not a known key; did you mean "variance"?
+schedule = { name = "vp-linear", beta_mn = 0.1 } => schedule.beta_mn = 0.1 is not a known key; did you mean "beta_min"?
+schedule = { name = "edm", t = 1 } => schedule.t = 1 is not a known key; remove it
+grid.strat = 1.0 => grid.strat = 1.0 is not a known key; did you mean "start"?
+solver = [{ name = "ddim", etta = 0.0 }] => solver[0].etta = 0.0 is not a known key; did you mean "eta"?
+solver = [{ name = "predictor-corrector", predictor = { name = "ddim", etta = 0.1 } }] => solver[0].predictor ...etta = 0.1 is not a known key; did you mean "eta"?
+solver = [{ name = "ddim", expect = { ordr = 1.0 } }] => solver[0].expect.ordr = 1.0 is not a known key; did you mean "order"?
+data.name = "gausian" => data.name = "gausian" is not known; did you mean "gaussian"?
+schedule.name = "vp-liner" => schedule.name = "vp-liner" is not known; did you mean "vp-linear"? (known: vp-linear, vp-cosine
+grid.name = "karas" => grid.name = "karas" is not known; did you mean "karras"?
+solver = [{ name = "dimm" }] => solver[0].name = "dimm" is not known; did you mean "ddim"? (known: euler-maruyama
+solver = [{ name = "predictor-corrector", predictor = "nope" }] => solver[0].predictor ...name = "nope" is not known; known: ...ddim
+solver = [{ name = "ddim", schedules = ["vp-linaer"] }] => solver[0].schedules = "vp-linaer" is not in this experiment; did you mean "vp-linear"?
+solver = [{ name = "ddim", expect = { order = 1.0, on = ["uniform-x"] } }] => solver[0].expect.on = "uniform-x" is not in this experiment; did you mean "uniform-t
+solver = [{ name = "ddim", expect = { order_on = { karras = 1.0 } } }] => solver[0].expect.order_on = "karras" is not in this experiment; known: uniform-t
+expect = [{ column = "kll", below = 1.0 }] => expect[0].column = "kll" is not known; did you mean "kl"?
+expect = [{ solver = "dimm", below = 1.0 }] => expect[0].solver = "dimm" is not in this experiment; did you mean "ddim"?
+figure = "converegnce" => figure.name = "converegnce" is not known; did you mean "convergence"?
+init = ["marginal", "priorr"] => init[1] = "priorr" is not known; did you mean "prior"?
+mode = "monte-carlo" => mode = "monte-carlo" is not available; write mode = "exact"
+mode = { monte-carlo = { samples = 10 } } => mode = { monte-carlo = { samples = 10 } } is not available; write mode = "exact"
+"#,
+    );
+}
+
+#[test]
+fn values_without_a_meaning_are_refused() {
+    all_refused(
+        r#"
+solver = [{ name = "ddim", eta = nan }] => solver[0].eta = NaN is not a number; give
+solver = [{ name = "ddim", eta = 1.5 }] => solver[0].eta = 1.5 is outside [0, 1]; give 0
+solver = [{ name = "euler-maruyama", lambda = inf }] => solver[0].lambda = inf is not a finite number of at least 0; give
+solver = [{ name = "heun", s_churn = 10.0 }] => solver[0].s_churn = 10.0 works in sigma/alpha; add clock = "edm"
+solver = [{ name = "predictor-corrector", step = 0.1, snr = 0.2 }] => solver[0].step = 0.1 is given beside snr; give one
+solver = [{ name = "predictor-corrector", predictor = { name = "ddim", eta = nan } }] => solver[0].predictor ...eta = NaN is not a number; give
+solver = [{ name = "predictor-corrector", predictor = "ddpm-chain" }] => solver[0].predictor = "ddpm-chain" runs forward; give a sampler
+solver = [{ name = "ddim" }, { name = "heun" }, { name = "ddim", eta = 0 }] => solver[2] = "ddim" has the same name as solver[0]; remove one
+schedule = { name = "ve", sigma_min = 1.0, sigma_max = 0.5 } => schedule.sigma_max = 0.5 is not above sigma_min = 1.0; swap
+schedule = { name = "ddpm-discrete", steps = 1 } => schedule cannot be used: steps = 1 is not between 2 and 1000000;
+schedule = ["vp-linear", { name = "vp-linear" }] => schedule[1] = "vp-linear" has the same name as schedule[0]; remove one
+init = ["marginal", "marginal"] => init[1] = "marginal" has the same name as init[0]; remove one
+data.variance = [1.0, -0.25] => data.variance[1] = -0.25 is negative; give a value of at least 0
+data.variance = [1.0, nan] => data.variance[1] = NaN is not finite; give
+data.mean = [0.0] => data.mean has 1 entries where variance has 2; give one of each
+data.covariance = [[1.0]] => data needs exactly one of variance, covariance and spectrum; write
+-data.variance; data.covariance = [[1.0, 0.5], [0.25, 1.0]] => data.covariance[1][0] = 0.25 differs from its mirror image covariance[0][1] = 0.5; give a symmetric matrix
+-data.variance; data.covariance = [[1.0, 2.0], [2.0, 1.0]] => data.covariance is not positive semi-definite: it has the eigenvalue -1.0; give
+-data.variance; data.covariance = [[1.0, 0.0], [0.0]] => data.covariance[1] has 1 entries in a matrix of 2 rows; give a square matrix
+data = { name = "power-law", modes = 5, p = -1000.0 } => data.p = -1000.0 makes infinite variances; give
+solver = [{ name = "ddim", expect = { order = inf } }] => solver[0].expect.order = inf is not finite; give
+expect = [{ value = 1.0 }] => expect[0].value goes with a tolerance; write ...rel =
+expect = [{ column = "kl" }] => expect[0] expects nothing; add value
+expect = [{ below = nan }] => expect[0].below = NaN is never met; give
+expect = [{ value = 1.0, rel = -0.1 }] => expect[0].rel = -0.1 is no tolerance; give
+"#,
+    );
+}
+
+const SPECTRA: &[(&str, &[u8])] = &[
+    ("negative.csv", b"variance\n1.0\n-2.0\n"),
+    ("word.csv", b"1.0\nx\n"),
+    ("nan.csv", b"1.0\n2.0\nnan\n"),
+    ("columns.csv", b"1.0\n2.0,3.0\n"),
+    ("header.csv", b"variance\n"),
+    ("latin1.csv", b"\xe9\n1.0\n"),
+];
+
+#[test]
+fn spectrum_files_are_refused_at_their_line() {
+    all_refused(
+        r#"
+-data.variance; data.spectrum = "missing.csv" => data.spectrum = "missing.csv" cannot be read: ...; give the path
+-data.variance; data.spectrum = "." => data.spectrum = "." cannot be read: ...; give the path
+-data.variance; data.spectrum = "" => data.spectrum = "" is left for you to fill; write a path there, or add --set data.spectrum=
+-data.variance; data.spectrum = "negative.csv" => data.spectrum = "negative.csv" line 3: "-2.0" is negative; give one variance a line
+-data.variance; data.spectrum = "word.csv" => data.spectrum = "word.csv" line 2: "x" is not a number; give one variance a line
+-data.variance; data.spectrum = "nan.csv" => data.spectrum = "nan.csv" line 3: "nan" is not finite; give one variance a line
+-data.variance; data.spectrum = "columns.csv" => data.spectrum = "columns.csv" line 2: "2.0,3.0" is not a number; give one variance a line
+-data.variance; data.spectrum = "header.csv" => data.spectrum = "header.csv" holds no variance; give one variance a line
+-data.variance; data.spectrum = "latin1.csv" => data.spectrum = "latin1.csv" is not UTF-8 text; give a CSV file
+"#,
+    );
+}
+
+#[test]
+fn grids_that_make_no_run_are_refused() {
+    all_refused(
+        r#"
+grid.steps = 0 => grid.steps = 0 is not a positive whole number; give numbers such as
+grid.steps = [4, -8] => grid.steps = -8 is not a positive whole number; give
+grid.steps = 2.5 => grid.steps = 2.5 is not a positive whole number; give
+grid.steps = [4, 8, 4] => grid.steps = 4 is listed twice; remove one
+grid.steps = [] => grid.steps is empty; give at least one
+grid.steps = 1000000000000 => grid.steps = 1000000000000 is too many to hold; give at most 1000000
+solver = [{ name = "ddim", steps = 0 }] => solver[0].steps = 0 is not a positive whole number; give
+solver = [{ name = "ddim", steps = 1000000000000 }] => solver[0].steps = 1000000000000 is too many to hold; give at most
+quick = { steps = [0] } => quick.steps = 0 is not a positive whole number; give
+quick = { modes = 0 } => quick.modes = 0 keeps nothing; give at least 1
+quick = { steps = [] } --quick => quick.steps is empty; give at least one
+grid.start = 2.0 => grid.start = 2.0 is outside the schedule; give a time from 0.0 to 1.0
+grid.end = nan => grid.end = NaN is not a finite time; give a number
+grid.end = 1.0 => grid.end = 1.0 equals start; give two different times
+grid.end = 0.9999999999999999 => grid does not move on: sigma/alpha goes from 152...at level 1; give ...fewer steps
+schedule.name = "flow"; grid.name = "uniform-lambda" => grid.start = 1.0 has no finite lambda ...; start a little later
+grid.name = "uniform-lambda"; grid.end = 0.0 => grid.end = 0.0 has no finite lambda ...; end a little earlier
+grid = { name = "karras", sigma_max = 0.1, sigma_min = 1.0, steps = 4 } => grid.sigma_max = 0.1 is not a number above sigma_min;
+grid = { name = "karras", sigma_max = 1e9, sigma_min = 1.0, steps = 4 } => grid.sigma_max = 1000000000.0 ...outside the schedule; sigma/alpha runs from
+grid = { name = "karras", sigma_max = 80.0, sigma_min = 0.0, steps = 4 } => grid.sigma_min = 0.0 is not a positive number;
+grid = { name = "karras", sigma_max = 80.0, sigma_min = 0.1, rho = 1e-3, steps = 4 } => grid.rho = 0.001 is too small to compute with;
+grid = { name = "discrete", spacing = "leading", steps = 4 } => grid.name = "discrete" needs a schedule with a table; use
+schedule.name = "ddpm-discrete"; grid = { name = "discrete", steps = 4, spacing = "leading", offset = 1000 } => grid.offset = 1000 puts timestep 1750 outside the table 0..999; use
+schedule.name = "ddpm-discrete"; grid = { name = "discrete", steps = 4, spacing = "leading", offset = 9223372036854775807 } => grid.offset = 9223372036854775807 puts timestep ...; use
+schedule.name = "ddpm-discrete"; grid = { name = "discrete", steps = 1001, spacing = "leading" } => grid.steps = 1001 is more than the 1000 entries of the table; give at most 1000
+grid = { name = "explicit", t = [1.0, 0.5, 0.7] } => grid does not move on: ...at level 1 to ...at level 2; give levels
+grid = { name = "explicit", t = [1.0] } => grid.t = [1.0] makes no step; give at least two levels
+grid = { name = "explicit", t = [1.0, 0.5], sigma = [1.0, 0.5] } => grid needs exactly one list of levels; give
+grid = { name = "explicit", lambda = [-1.0, nan] } => grid.lambda[1] = NaN is not a number; give a level
+grid = { name = "explicit", sigma = [1.0, -0.5] } => grid.sigma[1] = -0.5 ...is outside the schedule; sigma/alpha runs from
+grid = { name = "explicit", t = [1.0, 0.5], steps = 4 } => grid.steps = 4 does not go with an explicit grid; remove it
+grid.start = 1e-3; grid.end = 1.0 => solver[0] (ddim) is not defined ...; swap start and end: samplers run from noise to data
+solver = [{ name = "ddpm-chain" }] => solver[0] (ddpm-chain) is not defined ...; swap start and end: forward chains run from data to noise
+"#,
+    );
+}
+
+#[test]
+fn solvers_are_refused_where_they_would_divide_by_zero_and_run_where_they_do_not() {
+    all_refused(
+        r#"
+schedule.name = "flow"; solver = [{ name = "annealed-langevin" }] => solver[0] (annealed-langevin) ...divides by alpha, which is 0 at level 0 ...; start
+schedule.name = "flow"; solver = [{ name = "euler", clock = "edm" }] => solver[0] (euler(clock=edm)) ...divides by alpha...; start
+schedule.name = "flow"; solver = [{ name = "euler-maruyama" }] => solver[0] (euler-maruyama) ...infinite at level 0 ...; start
+grid.end = 0.0; solver = [{ name = "annealed-langevin" }] => solver[0] (annealed-langevin) ...divides by sigma, which is 0 at level 4 ...; end
+schedule.name = "flow"; solver = [{ name = "ancestral" }] => solver[0] (ancestral) is not defined on schedule flow ...; use ddpm
+"#,
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = edited(r#"schedule.name = "flow"; grid.end = 0.0; grid.steps = [2, 3]"#);
+    fs::write(folder.path().join("legal.toml"), text).expect("written");
+    let (code, _, stderr) = scorebench(folder.path(), &["run", "legal.toml", "--out", "out"]);
+    assert_eq!(code, Some(0), "ddim from alpha = 0 to sigma = 0: {stderr}");
+    let rows = fs::read_to_string(folder.path().join("out/legal/exact.csv")).expect("results");
+    assert!(!rows.contains("NaN") && !rows.contains("inf"), "{rows}");
+}
+
+#[test]
+fn arguments_without_a_meaning_are_refused() {
+    all_refused(
+        r#"
+question = "?" --set data => --set = "data" is not KEY=VALUE; write
+question = "?" --set =5 => --set = "=5" is not KEY=VALUE; write
+question = "?" --set question.x=5 => --set = "question.x=5" names "question", which is no table of the file; name
+question = "?" --set grid.steps=3,4 => grid.steps = "3,4" is not a positive whole number; give
+question = "?" --threads 0 => error: ...'0' ...'--threads <THREADS>'...1..=1024
+question = "?" --treads 2 => error: ...'--treads'...'--threads'
+question = "?" --threads 1 ./case.toml => error: ./case.toml: would write to the folder of another file of the same name; rename it
+"#,
+    );
+}
+
+#[test]
+fn sizes_that_do_not_fit_are_refused_before_they_are_allocated() {
+    all_refused(
+        r#"
+data = { name = "power-law", modes = 1000000000000, p = 1.0 } => data.modes = 1000000000000 is too many to hold; give at most
+schedule = { name = "ddpm-discrete", steps = 10000000000 } => schedule cannot be used: steps = 10000000000 is not between 2 and 1000000;
+solver = [{ name = "annealed-langevin", steps_per_level = 1000000000 }] => solver[0].steps_per_level = 1000000000 is not between 1 and 100000;
+solver = [{ name = "annealed-langevin", steps_per_level = 100000 }] => solver[0] ...would ask for 1600000 noises in 8 steps; stay below
+solver = [{ name = "predictor-corrector", corrections = 9223372036854775807 }] => solver[0] ...would ask for ...noises in 4 steps; stay below
+"#,
+    );
+}
+
+/// Only a run shows that a solver looks at norms, which join all modes: then it is a row that says why.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_that_does_not_fit_is_a_row_that_says_so_and_the_others_are_complete() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let solvers = r#"solver = [{ name = "predictor-corrector", predictor = "ddpm", snr = 0.1 }, { name = "ddim", steps = 2 }]"#;
+    let text = edited(&format!(
+        "data = {{ name = \"power-law\", modes = 1000000, p = 1.0 }}; grid.steps = 1000; {solvers}"
+    ));
+    fs::write(folder.path().join("large.toml"), text).expect("written");
+    let (code, _, stderr) =
+        with_memory(4, folder.path(), &["run", "large.toml", "--out", "out", "--threads", "2"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    let rows = fs::read_to_string(folder.path().join("out/large/exact.csv")).expect("results");
+    assert!(
+        rows.contains(",1000,,,,,,,,\"too large: a norm joins all 1000000 modes, each with 2001 noises"),
+        "{rows}"
+    );
+    assert!(rows.lines().any(|row| row.contains(",ddim,2,2,0,") && !row.contains("too large")), "{rows}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_that_the_system_refuses_are_no_panic() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("good.toml"), GOOD).expect("written");
+    let (code, _, stderr) =
+        with_memory(1, folder.path(), &["run", "good.toml", "--out", "out", "--threads", "1024"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(
+        stderr.starts_with("error: --threads cannot be started: ")
+            && stderr.contains("; give a smaller number")
+    );
+    assert!(!folder.path().join("out").exists());
+}
