@@ -128,7 +128,7 @@ fn explain(path: &str, message: &str, root: &Value) -> BadInput {
     if message.starts_with("unknown variant") {
         return BadInput::new(path, quoted[0], "is not known", suggest(quoted[0], &quoted[1..]));
     }
-    let expected = message.rsplit_once("expected ").map(|(_, e)| format!("give {e}"));
+    let expected = message.rsplit_once("expected ").map(|(_, e)| format!("give {}", in_plain_words(e)));
     match (at(path), expected) {
         (Some(value), Some(fix)) if message.starts_with("invalid") => {
             let why =
@@ -136,6 +136,20 @@ fn explain(path: &str, message: &str, root: &Value) -> BadInput {
             BadInput::new(path, Plain(&value), why, fix)
         }
         _ => BadInput::about(path, format!("cannot be used: {message}"), ""),
+    }
+}
+
+/// What serde calls a type, as a user calls it.
+fn in_plain_words(expected: &str) -> &str {
+    match expected {
+        "f64" => "a number",
+        "i64" => "a whole number",
+        "usize" => "a whole number of at least 0",
+        "string only" => "a string",
+        "a sequence" => "an array",
+        "a map" => "a table",
+        other if other.starts_with("struct ") => "a table",
+        other => other,
     }
 }
 
@@ -171,7 +185,7 @@ mod tests {
                 "name = 'vp-linear'\nbeta_mni = 1.0",
                 r#"beta_mni = 1.0 is not a known key; did you mean "beta_min"?"#,
             ),
-            ("name = 'vp-linear'\nbeta_min = 'a'", r#"beta_min = "a" has the wrong type; give f64"#),
+            ("name = 'vp-linear'\nbeta_min = 'a'", r#"beta_min = "a" has the wrong type; give a number"#),
             ("beta_min = 1.0", "name is missing; write name = \"vp-linear\""),
             ("name = 'edm'\nx = 1", "x = 1 is not a known key; remove it"),
             ("name = 'ddpm-discrete'\nsteps = 1", "cannot be used: steps = 1 is not between 2 and 1000000"),

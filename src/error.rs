@@ -105,7 +105,8 @@ impl fmt::Display for BadInput {
         }
         write!(f, "{}", self.0.key)?;
         if let Some(value) = &self.0.value {
-            write!(f, " = {value}")?;
+            let equals = if self.0.key.is_empty() { "" } else { " = " };
+            write!(f, "{equals}{value}")?;
         }
         let gap = if self.0.key.is_empty() && self.0.value.is_none() { "" } else { " " };
         write!(f, "{gap}{}", self.0.why)?;

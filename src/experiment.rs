@@ -139,6 +139,16 @@ struct Quick {
     modes: Option<usize>,
 }
 
+impl Quick {
+    fn check(&self) -> Result<()> {
+        if self.modes == Some(0) {
+            return Err(BadInput::new("modes", 0, "keeps nothing", "give at least 1"));
+        }
+        let Some(steps) = &self.steps else { return Ok(()) };
+        read_steps(&steps.iter().map(|n| *n as i64).collect::<Vec<_>>().into()).map(drop)
+    }
+}
+
 /// How much of an experiment to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
@@ -192,6 +202,8 @@ impl Experiment {
                 "write mode = \"exact\" or leave it out",
             ));
         }
+        // Checked also where it is not used.
+        raw.quick.as_ref().map_or(Ok(()), Quick::check).map_err(|e| e.within("quick"))?;
         let quick = if size == Size::Quick { raw.quick.clone() } else { None };
         let experiment = Experiment {
             name: name.into(),
@@ -217,12 +229,15 @@ impl Experiment {
 
     /// What only shows when the parts are put together.
     fn check(&self) -> Result<()> {
-        unique("data", self.data.iter().map(|d| &d.label), "give them different `label`s")?;
-        unique("schedule", self.schedules.iter().map(|d| &d.label), "remove one")?;
-        unique("grid", self.grids.iter().map(|(g, _)| &g.label), "remove one")?;
-        unique("solver", self.solvers.iter().map(|s| &s.solver.label), "remove one, or change a parameter")?;
+        unique("data", self.data.iter().map(|d| d.label.as_str()), "give them different `label`s")?;
+        unique("schedule", self.schedules.iter().map(|d| d.label.as_str()), "remove one")?;
+        unique("grid", self.grids.iter().map(|(g, _)| g.label.as_str()), "remove one")?;
+        unique("init", self.inits.iter().map(|i| i.name()), "remove one")?;
+        let solvers = self.solvers.iter().map(|s| s.solver.label.as_str());
+        unique("solver", solvers, "remove one, or change a parameter")?;
         for (i, expectation) in self.expect.iter().enumerate() {
-            expectation.check().map_err(|e| e.within(&format!("expect[{i}]")))?;
+            let checked = expectation.check().and_then(|()| expectation.check_names(self));
+            checked.map_err(|e| e.within(&format!("expect[{i}]")))?;
         }
         let schedules: Vec<&str> = self.schedules.iter().map(|s| s.label.as_str()).collect();
         let grids: Vec<&str> = self.grids.iter().map(|(g, _)| g.label.as_str()).collect();
@@ -238,11 +253,14 @@ impl Experiment {
             for (s, spec) in self.solvers.iter().enumerate() {
                 for schedule in self.schedules.iter().filter(|s| spec.runs_on(s)) {
                     for steps in spec.steps_on(own_steps) {
-                        let levels = grid.value.levels(&schedule.value, steps).map_err(|e| e.within(&key))?;
-                        check_cost(&spec.solver, levels.len() - 1)
-                            .map_err(|e| e.within(&format!("solver[{s}]")))?;
+                        let solver = format!("solver[{s}]");
+                        let levels = grid.value.levels(&schedule.value, steps).map_err(|e| {
+                            let own = e.key() == "steps" && spec.steps.is_some();
+                            e.within(if own { &solver } else { &key })
+                        })?;
+                        check_cost(&spec.solver, levels.len() - 1).map_err(|e| e.within(&solver))?;
                         check_defined(&spec.solver, schedule, &grid.label, &levels)
-                            .map_err(|e| e.within(&format!("solver[{s}]")))?;
+                            .map_err(|e| e.within(&solver))?;
                     }
                 }
             }
@@ -315,18 +333,20 @@ fn known_names<'a>(words: impl IntoIterator<Item = &'a String>, labels: &[&str])
 
 /// A TOML syntax error, at its line.
 fn not_toml(e: &toml::de::Error, text: &str) -> BadInput {
-    let line = e.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    let line = |at: usize| format!(" at line {}", text[..at.min(text.len())].matches('\n').count() + 1);
+    let place = e.span().map_or(String::new(), |span| line(span.start));
     BadInput::about(
         "",
-        format!("is not valid TOML at line {line}: {}", e.message()),
+        format!("is not valid TOML{place}: {}", e.message()),
         "see the contract in the README",
     )
 }
 
 /// `a.b=value`: the value is TOML if it parses as such, else a string.
 fn override_key(table: &mut Table, assignment: &str) -> Result<()> {
-    let Some((path, text)) = assignment.split_once('=') else {
-        return Err(BadInput::new("--set", assignment, "has no =", "write --set data.spectrum=file.csv"));
+    let named = |(path, _): &(&str, &str)| path.split('.').all(|part| !part.trim().is_empty());
+    let Some((path, text)) = assignment.split_once('=').filter(named) else {
+        return Err(BadInput::new("--set", assignment, "is not KEY=VALUE", "write data.spectrum=file.csv"));
     };
     let parsed = format!("x = {text}").parse::<Table>().ok().and_then(|mut t| t.remove("x"));
     let value = parsed.unwrap_or_else(|| Value::String(text.into()));
@@ -362,14 +382,14 @@ fn each<T>(key: &str, value: Value, read: impl Fn(Value) -> Result<T>) -> Result
     }
 }
 
-fn unique<'a>(key: &str, labels: impl Iterator<Item = &'a String>, fix: &str) -> Result<()> {
+fn unique<'a>(key: &str, labels: impl Iterator<Item = &'a str>, fix: &str) -> Result<()> {
     let mut seen = std::collections::BTreeMap::new();
     for (i, label) in labels.enumerate() {
         if let Some(first) = seen.insert(label, i) {
             return Err(BadInput::new(
                 &format!("{key}[{i}]"),
                 label,
-                format!("is the same as {key}[{first}]"),
+                format!("has the same name as {key}[{first}]"),
                 fix,
             ));
         }

@@ -279,6 +279,9 @@ fn karras(
             .powf(rho),
     };
     let mut kappas: Vec<f64> = (0..=m).map(point).collect();
+    if kappas.iter().any(|k| !k.is_finite()) {
+        return Err(BadInput::new("rho", rho, "is too small to compute with", "Karras et al. use 7"));
+    }
     if zero {
         kappas.push(0.0);
     }
@@ -313,15 +316,12 @@ fn discrete(
     let (size, count) = (table as f64, n as f64);
     let timestep = |i: usize| -> i64 {
         let i = i as f64;
-        offset
-            + match spacing {
-                Spacing::Leading => ((count - 1.0 - i) * (table / n) as f64) as i64,
-                Spacing::Linspace if n == 1 => 0,
-                Spacing::Linspace => {
-                    ((count - 1.0 - i) * (size - 1.0) / (count - 1.0)).round_ties_even() as i64
-                }
-                Spacing::Trailing => (size - i * (size / count)).round_ties_even() as i64 - 1,
-            }
+        offset.saturating_add(match spacing {
+            Spacing::Leading => ((count - 1.0 - i) * (table / n) as f64) as i64,
+            Spacing::Linspace if n == 1 => 0,
+            Spacing::Linspace => ((count - 1.0 - i) * (size - 1.0) / (count - 1.0)).round_ties_even() as i64,
+            Spacing::Trailing => (size - i * (size / count)).round_ties_even() as i64 - 1,
+        })
     };
     let mut levels = Vec::with_capacity(n + 1);
     for i in 0..n {
@@ -386,7 +386,7 @@ fn explicit(
         (None, None, Some(sigma)) => one("sigma", sigma, &|x| at_kappa(schedule, x, "")),
         _ => Err(BadInput::about(
             "",
-            "an explicit grid needs exactly one list of levels",
+            "needs exactly one list of levels",
             "give t = [...], lambda = [...] or sigma = [...]",
         )),
     }

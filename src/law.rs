@@ -37,6 +37,14 @@ pub enum Init {
 }
 
 impl Init {
+    /// As written in an experiment.
+    pub fn name(self) -> &'static str {
+        match self {
+            Init::Marginal => "marginal",
+            Init::Prior => "prior",
+        }
+    }
+
     /// The law itself.
     pub fn moments(self, data: &Gaussian, schedule: &Schedule, start: &Level) -> Moments {
         match self {
@@ -100,6 +108,14 @@ pub enum NoLaw {
         /// Number of modes.
         modes: usize,
     },
+    /// A solver that looks at norms joins all modes, and their states do not fit.
+    #[error("too large: a norm joins all {modes} modes, each with {draws} noises; use fewer modes or steps")]
+    TooLarge {
+        /// Number of modes.
+        modes: usize,
+        /// Number of noises, the initial one included.
+        draws: usize,
+    },
 }
 
 /// A witness further off than this is no round-off. (Amplified round-off of unstable but finite runs stays below:
@@ -108,6 +124,9 @@ const WITNESS_TOLERANCE: f64 = 1e-9;
 
 /// A state of a chunk should stay in the fast caches: this many values.
 const CHUNK_VALUES: usize = 4096;
+
+/// A state that cannot be cut into chunks may have this many values (1 GiB); a few are held at once.
+const MOST_VALUES: usize = 1 << 27;
 
 /// Runs `solver` over `grid` from `init` on every mode of `data` at once.
 ///
@@ -127,6 +146,9 @@ pub fn law<S: Sample + Sync + ?Sized>(
     // One mode tells how many draws there are, and whether the solver looks at norms (which join all modes).
     let pilot = chunk(0..1)?;
     let modes = data.modes();
+    if pilot.look != Look::Never && modes.saturating_mul(pilot.draws + 3) > MOST_VALUES {
+        return Err(NoLaw::TooLarge { modes, draws: pilot.draws });
+    }
     let size =
         if pilot.look == Look::Never { (CHUNK_VALUES / (pilot.draws + 3)).clamp(4, 512) } else { modes };
     let ranges: Vec<_> = (0..modes.div_ceil(size)).map(|i| i * size..modes.min((i + 1) * size)).collect();

@@ -30,6 +30,7 @@ pub struct Store {
     folder: PathBuf,
     journal: Mutex<File>,
     finished: HashMap<String, Finished>,
+    resumed: bool,
 }
 
 const JOURNAL: &str = ".journal";
@@ -59,6 +60,13 @@ impl Store {
             )
             .file(folder));
         }
+        // Half-written files of a run that was killed.
+        for entry in fs::read_dir(folder).map_err(refused)?.flatten() {
+            let name = entry.file_name();
+            if name.to_string_lossy().starts_with('.') && name.to_string_lossy().ends_with(".tmp") {
+                fs::remove_file(entry.path()).map_err(refused)?;
+            }
+        }
         let mut text = Vec::new();
         journal.read_to_end(&mut text).map_err(refused)?;
         let mut finished = HashMap::new();
@@ -73,12 +81,18 @@ impl Store {
         if text.last().is_some_and(|b| *b != b'\n') {
             journal.write_all(b"\n").map_err(refused)?;
         }
-        Ok(Store { folder: folder.into(), journal: Mutex::new(journal), finished })
+        let resumed = !text.is_empty();
+        Ok(Store { folder: folder.into(), journal: Mutex::new(journal), finished, resumed })
     }
 
     /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Whether it goes on where another run was cut off.
+    pub fn resumed(&self) -> bool {
+        self.resumed
     }
 
     /// A cell that was finished before, by its content key.

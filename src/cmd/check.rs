@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::summary;
-use super::{Status, print};
+use super::{Status, print, say};
 use crate::error::{BadInput, Result};
 use crate::experiment::{Experiment, Size};
 use crate::runner;
@@ -39,7 +39,7 @@ impl Check {
             match Experiment::load(file, &[], Size::Quick) {
                 Ok(experiment) => experiments.push(experiment),
                 // A template whose data only the user has.
-                Err(problem) if problem.is_unfilled() => eprintln!("skipped: {problem}"),
+                Err(problem) if problem.is_unfilled() => say(&format!("skipped: {problem}")),
                 Err(problem) => return Err(problem),
             }
         }

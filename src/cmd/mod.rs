@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 fine, 1 an expectation or a run failed, 2 bad usage or bad input.
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -47,16 +48,24 @@ pub fn main() -> ExitCode {
         Ok(Status::Fine) => ExitCode::SUCCESS,
         Ok(Status::Failed) => ExitCode::from(1),
         Err(problem) => {
-            eprintln!("error: {problem}");
+            say(&format!("error: {problem}"));
             ExitCode::from(2)
         }
     }
 }
 
-/// Prints to stdout; a reader that has gone away (`| head`) ends the program quietly.
+/// Prints data to stdout. A reader that has gone away (`| head`) wants no more, which is no reason to run no more.
 fn print(text: &str) {
-    use std::io::Write;
-    if std::io::stdout().write_all(text.as_bytes()).is_err() {
-        std::process::exit(0);
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+            say(&format!("error: standard output cannot be written: {e}"));
+            std::process::exit(2);
+        }
+        _ => {}
     }
+}
+
+/// Says a line on stderr, if anyone listens.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

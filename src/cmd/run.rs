@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::summary;
-use super::{Status, print};
+use super::{Status, print, say};
 use crate::error::{BadInput, Result};
 use crate::experiment::{Experiment, FigureKind, Size};
 use crate::plot::{self, Figure};
@@ -53,7 +53,7 @@ impl Run {
         }
         let mut status = Status::Fine;
         for experiment in &experiments {
-            let found = parallel::with_threads(self.threads.map(usize::from), || self.one(experiment))?;
+            let found = parallel::with_threads(self.threads.map(usize::from), || self.one(experiment))??;
             if found == Status::Failed {
                 status = Status::Failed;
             }
@@ -86,8 +86,9 @@ impl Run {
             files.push((format!("{stem}.svg"), figure.svg().into_bytes()));
             files.push((format!("{stem}.png"), figure.png()));
         }
-        // A rerun that computed nothing says nothing new about where the numbers come from.
-        if results.computed > 0 || !folder.join("manifest.toml").exists() {
+        // A rerun that computed nothing says nothing new about where the numbers come from, unless it ends a
+        // run that was killed before it could say so.
+        if results.computed > 0 || store.resumed() {
             files.push((
                 "manifest.toml".to_string(),
                 results::manifest(&self.command(experiment)).into_bytes(),
@@ -98,7 +99,7 @@ impl Run {
         print(&summary::table(experiment, &rows, &results.orders));
         let found = summary::report(experiment, &rows, &results.orders, false);
         let (done, all) = (results.computed, rows.len());
-        eprintln!("{}: {done} of {all} cells computed, results in {}", experiment.name, folder.display());
+        say(&format!("{}: {done} of {all} cells computed, results in {}", experiment.name, folder.display()));
         Ok(found)
     }
 
@@ -107,7 +108,8 @@ impl Run {
         let file =
             self.files.iter().find(|f| stem(f) == experiment.name).expect("read from one of the files");
         let quick = if self.quick { " --quick" } else { "" };
-        format!("scorebench run {}{quick}", file.display())
+        let set: String = self.set.iter().map(|s| format!(" --set '{}'", s.replace('\'', r"'\''"))).collect();
+        format!("scorebench run {}{quick}{set}", file.display())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is said of an experiment's results on a terminal.
 
-use super::Status;
+use super::{Status, say};
 use crate::experiment::{Experiment, Outcome};
 use crate::record::{OrderRow, Row};
 
@@ -59,14 +59,14 @@ pub(super) fn report(experiment: &Experiment, rows: &[Row], orders: &[OrderRow],
             Outcome::Met(_) => met += 1,
             Outcome::Open(why) => {
                 open += 1;
-                eprintln!("open: {why}");
+                say(&format!("open: {why}"));
             }
             Outcome::Failed(why) => {
                 failed += 1;
-                eprintln!("FAILED: {why}");
+                say(&format!("FAILED: {why}"));
             }
         }
     }
-    eprintln!("{}: {met} expectations met, {failed} failed, {open} open", experiment.name);
+    say(&format!("{}: {met} expectations met, {failed} failed, {open} open", experiment.name));
     if failed > 0 || (strict && open > 0 && !experiment.reduced) { Status::Failed } else { Status::Fine }
 }

@@ -108,7 +108,7 @@ impl Gaussian {
                 }
             }
         }
-        let matrix = DMatrix::from_fn(d, d, |i, j| 0.5 * (covariance[i][j] + covariance[j][i]));
+        let matrix = DMatrix::from_fn(d, d, |i, j| 0.5 * covariance[i][j] + 0.5 * covariance[j][i]);
         let eigen = matrix.symmetric_eigen();
         // Round-off of the decomposition is a few ulps of the largest entry: that much below zero is zero.
         let least = eigen.eigenvalues.min();
@@ -132,7 +132,11 @@ impl Gaussian {
         if !p.is_finite() {
             return Err(BadInput::new("p", p, "is not finite", "give an exponent such as 1.0"));
         }
-        Gaussian::new(vec![0.0; modes], (1..=modes).map(|k| (k as f64).powf(-p)).collect())
+        let variance: Vec<f64> = (1..=modes).map(|k| (k as f64).powf(-p)).collect();
+        if variance[modes - 1].is_infinite() {
+            return Err(BadInput::new("p", p, "makes infinite variances", "give an exponent such as 1.0"));
+        }
+        Gaussian::new(vec![0.0; modes], variance)
     }
 
     /// Number of modes.
@@ -289,5 +293,16 @@ fn check_finite(name: &str, values: &[f64]) -> Result<()> {
             Err(BadInput::new(&format!("{name}[{k}]"), values[k], "is not finite", "give a finite number"))
         }
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_covariances_do_not_overflow() {
+        let data = Gaussian::from_covariance(vec![0.0; 2], &[vec![1e308, 0.0], vec![0.0, 1e308]]);
+        assert_eq!(data.expect("legal").variance(), [1e308, 1e308]);
     }
 }

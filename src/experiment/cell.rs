@@ -68,7 +68,7 @@ impl Cell<'_> {
             data: self.data.label.clone(),
             schedule: self.schedule.label.clone(),
             grid: self.grid.label.clone(),
-            init: json(&self.init).trim_matches('"').into(),
+            init: self.init.name().into(),
             solver: self.solver.label.clone(),
             steps: grid.len() - 1,
             mode: "exact".into(),

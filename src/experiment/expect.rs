@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Experiment, is_called};
+use super::{Experiment, Named, is_called, known_names};
+use crate::config::suggest;
 use crate::error::{BadInput, Result};
 use crate::record::{OrderRow, Row};
 
@@ -113,7 +114,7 @@ impl Expectation {
                 "column",
                 &self.column,
                 "is not known",
-                crate::config::suggest(&self.column, COLUMNS),
+                suggest(&self.column, COLUMNS),
             ));
         }
         if self.value.is_some() == (self.rel.is_none() && self.abs.is_none()) {
@@ -123,6 +124,17 @@ impl Expectation {
                 "write value = 1.7e-3 and rel = 5e-3 (or abs = ...)",
             ));
         }
+        let numbers = [("value", self.value), ("below", self.below), ("above", self.above)];
+        if let Some((key, Some(x))) = numbers.iter().find(|(_, x)| x.is_some_and(f64::is_nan)) {
+            return Err(BadInput::new(key, x, "is never met", "give a number"));
+        }
+        for (key, slack) in [("rel", self.rel), ("abs", self.abs)] {
+            if let Some(x) = slack
+                && (x.is_nan() || x < 0.0)
+            {
+                return Err(BadInput::new(key, x, "is no tolerance", "give a number of at least 0"));
+            }
+        }
         if self.value.is_none() && self.below.is_none() && self.above.is_none() {
             return Err(BadInput::about(
                 "",
@@ -131,6 +143,29 @@ impl Expectation {
             ));
         }
         Ok(())
+    }
+
+    /// Names must be those of the experiment: a misspelt one would cover nothing.
+    pub(super) fn check_names(&self, experiment: &Experiment) -> Result<()> {
+        fn labels<T>(list: &[Named<T>]) -> Vec<&str> {
+            list.iter().map(|named| named.label.as_str()).collect()
+        }
+        let known = |key: &str, word: &Option<String>, labels: &[&str]| {
+            known_names(word, labels).map_err(|e| e.within(key))
+        };
+        let grids: Vec<&str> = experiment.grids.iter().map(|(g, _)| g.label.as_str()).collect();
+        let inits: Vec<&str> = experiment.inits.iter().map(|i| i.name()).collect();
+        known("grid", &self.grid, &grids)?;
+        known("schedule", &self.schedule, &labels(&experiment.schedules))?;
+        known("data", &self.data, &labels(&experiment.data))?;
+        known("init", &self.init, &inits)?;
+        let solvers: Vec<&str> = experiment.solvers.iter().map(|s| s.solver.label.as_str()).collect();
+        match &self.solver {
+            Some(s) if !solvers.contains(&s.as_str()) => {
+                Err(BadInput::new("solver", s, "is not in this experiment", suggest(s, &solvers)))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn covers(&self, row: &Row) -> bool {

@@ -66,14 +66,14 @@ impl TryFrom<TableParameters> for Table {
 
     fn try_from(p: TableParameters) -> std::result::Result<Table, String> {
         if !(2..=1_000_000).contains(&p.steps) {
-            return Err(format!("steps = {} is not between 2 and 1000000", p.steps));
+            return Err(format!("steps = {} is not between 2 and 1000000; DDPM uses 1000", p.steps));
         }
         let inside = |b: f64| b.is_finite() && b > 0.0 && b < 1.0;
         if p.beta != Betas::Cosine
             && !(inside(p.beta_start) && inside(p.beta_end) && p.beta_start <= p.beta_end)
         {
             return Err(format!(
-                "beta_start = {:?} and beta_end = {:?} do not satisfy 0 < beta_start <= beta_end < 1",
+                "beta_start = {:?} and beta_end = {:?} do not satisfy 0 < beta_start <= beta_end < 1; DDPM uses 1e-4 and 0.02",
                 p.beta_start, p.beta_end
             ));
         }
