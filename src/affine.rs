@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 
-use crate::run::Ctx;
+use crate::run::{Ctx, Recorded};
 use crate::schedule::Level;
 use crate::solver::Erased;
 use crate::state::{Space, State};
@@ -204,7 +204,7 @@ impl Space for Affine {
     }
 
     /// Root of the expected mean square over modes; the witness takes no part.
-    fn rms(&self) -> f64 {
+    fn rms(&self, _: &Recorded) -> f64 {
         let square = |row: &[f64]| row.iter().map(|x| x * x).sum::<f64>();
         let total = square(self.constant()) + self.rows().map(|(_, row)| square(row)).sum::<f64>();
         (total / self.modes as f64).sqrt()
@@ -254,6 +254,6 @@ mod tests {
     fn rms_is_the_root_expected_mean_square() {
         // 3 + 4 z has E x^2 = 25.
         let x = Affine::draw(0, &[0.1]).map(&[4.0], &[3.0]);
-        assert_eq!(x.rms(), 5.0);
+        assert_eq!(x.rms(&Recorded(())), 5.0);
     }
 }

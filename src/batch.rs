@@ -1,6 +1,6 @@
 //! Host batches: samples as rows, for Monte-Carlo runs and for models that are not affine.
 
-use crate::run::Ctx;
+use crate::run::{Ctx, Recorded};
 use crate::schedule::Level;
 use crate::solver::Erased;
 use crate::state::{Space, State};
@@ -74,7 +74,7 @@ impl Space for Batch {
         Batch { dim: v.dim, first: v.first, values }
     }
 
-    fn rms(&self) -> f64 {
+    fn rms(&self, _: &Recorded) -> f64 {
         (self.values.iter().map(|x| x * x).sum::<f64>() / self.values.len() as f64).sqrt()
     }
 

@@ -411,7 +411,15 @@ fn read_grid(mut value: Value, quick: Option<&[usize]>) -> Result<(Named<Grid>, 
     let steps = value.as_table_mut().and_then(|t| t.remove("steps"));
     let grid: Grid = config::read_named(value.clone(), &names(Grid::LIST))?;
     let label = match &grid {
-        Grid::Explicit { .. } => "explicit".into(),
+        // A list is no label: its ends and its length are.
+        Grid::Explicit { t, lambda, sigma } => {
+            let lists = [("t", t), ("lambda", lambda), ("sigma", sigma)];
+            let given = lists.into_iter().find_map(|(name, list)| Some((name, list.as_ref()?)));
+            given.map_or("explicit".into(), |(name, list)| match list[..] {
+                [first, .., last] => format!("explicit({name}={first}..{last}, steps={})", list.len() - 1),
+                _ => "explicit".into(),
+            })
+        }
         _ => registry::label_of(&value),
     };
     let steps = match (&grid, steps) {

@@ -269,6 +269,9 @@ fn karras(
             "Karras et al. use 80",
         ));
     }
+    // The two that the user wrote; what lies between is in range when they are.
+    at_kappa(schedule, max, "sigma_max")?;
+    at_kappa(schedule, min, "sigma_min")?;
     let zero = last == KarrasFinal::Zero;
     // With the final zero, the formula's points are one fewer; a single step then goes from sigma_max to 0.
     let m = if zero { n - 1 } else { n };
@@ -285,10 +288,7 @@ fn karras(
     if zero {
         kappas.push(0.0);
     }
-    kappas
-        .iter()
-        .map(|&kappa| at_kappa(schedule, kappa, if kappa == max { "sigma_max" } else { "sigma_min" }))
-        .collect()
+    Ok(kappas.into_iter().map(|kappa| schedule.at_kappa(kappa)).collect())
 }
 
 fn discrete(
@@ -319,8 +319,15 @@ fn discrete(
         offset.saturating_add(match spacing {
             Spacing::Leading => ((count - 1.0 - i) * (table / n) as f64) as i64,
             Spacing::Linspace if n == 1 => 0,
-            Spacing::Linspace => ((count - 1.0 - i) * (size - 1.0) / (count - 1.0)).round_ties_even() as i64,
-            Spacing::Trailing => (size - i * (size / count)).round_ties_even() as i64 - 1,
+            // The spacing is rounded first, as in numpy.linspace: it decides some ties.
+            Spacing::Linspace => {
+                ((count - 1.0 - i) * ((size - 1.0) / (count - 1.0))).round_ties_even() as i64
+            }
+            Spacing::Trailing => {
+                // As numpy.arange takes its steps: the first one, rounded, decides the ties.
+                let step = (size - size / count) - size;
+                (size + i * step).round_ties_even() as i64 - 1
+            }
         })
     };
     let mut levels = Vec::with_capacity(n + 1);

@@ -68,7 +68,7 @@ fn kl(dm: f64, s: f64, s0: f64) -> f64 {
 }
 
 /// `u - ln(1 + u)` for `u > -1`, without cancellation near 0.
-fn minus_ln_1p(u: f64) -> f64 {
+pub(crate) fn minus_ln_1p(u: f64) -> f64 {
     if u.abs() > 0.05 {
         return u - u.ln_1p();
     }

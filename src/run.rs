@@ -39,6 +39,11 @@ pub trait Noise<V> {
     fn fresh(&mut self, x: &State<V>) -> State<V>;
 }
 
+/// Proof that a look at a value is recorded: only [`Ctx`] makes one. A coefficient computed from a look that nobody
+/// recorded would pass for a constant, and the exact law for exact.
+#[derive(Debug)]
+pub struct Recorded(pub(crate) ());
+
 /// How a solver looked at a value, if it did: from then on it need not be an affine map of its noises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Look {
@@ -111,13 +116,13 @@ impl<'a, V: Space> Ctx<'a, V> {
     /// Root mean square of this very realisation. The exact law refuses a solver that asks.
     pub fn rms(&mut self, x: &State<V>) -> f64 {
         self.look = Look::Sample;
-        x.0.rms()
+        x.0.rms(&Recorded(()))
     }
 
     /// Root of the *expected* mean square: over the law where it is known (mean field), over the batch elsewhere.
     pub fn expected_rms(&mut self, x: &State<V>) -> f64 {
         self.look = self.look.max(Look::Expected);
-        x.0.rms()
+        x.0.rms(&Recorded(()))
     }
 
     /// The level at time `t`, for methods with stages between grid points.

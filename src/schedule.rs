@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::f64::consts::FRAC_PI_2;
 
 use crate::error::{BadInput, Result};
+use crate::metric::minus_ln_1p;
 
 mod table;
 
@@ -296,20 +297,43 @@ impl Schedule {
     /// `alpha_s/alpha_u`, the exact integral is `alpha_s int alpha d kappa^2`.)
     pub fn score_weight(&self, t: &Level, s: &Level) -> f64 {
         match self.family() {
-            // kappa^2 = alpha^{-2} - 1.
-            Family::Vp => 2.0 * (1.0 / t.alpha - 1.0 / s.alpha),
+            // kappa^2 = alpha^{-2} - 1, so the integral is 2/alpha_t - 2/alpha_s; alpha hides what is left of 1
+            // at low noise, kappa does not.
+            Family::Vp => {
+                let (k, l) = (t.kappa(), s.kappa());
+                2.0 * (k - l) * (k + l) / (k.hypot(1.0) + l.hypot(1.0))
+            }
             Family::Ve => (t.sigma - s.sigma) * (t.sigma + s.sigma),
             Family::Other => match self {
-                // kappa = alpha^{-1} - alpha, so alpha d kappa^2 = 2 (alpha^3 - alpha^{-1}) d ln alpha... integrated:
+                // kappa = alpha^{-1} - alpha: the primitive is 2/alpha + 2/3 alpha^3. With d = ln(alpha_s/alpha_t),
+                // from alpha^2 = 1 - sigma, the terms linear in d are taken together: 1/alpha - alpha^3.
                 Schedule::SubVp { .. } => {
-                    let primitive = |l: &Level| 2.0 / l.alpha + 2.0 / 3.0 * l.alpha.powi(3);
-                    primitive(t) - primitive(s)
+                    let d = 0.5 * ((t.sigma - s.sigma) / t.alpha.powi(2)).ln_1p();
+                    2.0 * s.sigma * (1.0 + s.alpha.powi(2)) / s.alpha * d
+                        + 2.0 / s.alpha * exp_m1_minus(d)
+                        + 2.0 / 3.0 * s.alpha.powi(3) * exp_m1_minus(-3.0 * d)
                 }
-                // kappa = 1/alpha - 1: alpha d kappa^2 = 2 (1/alpha - 1) d(-1/alpha) alpha.
-                _ => 2.0 * ((1.0 / t.alpha - 1.0 / s.alpha) + (t.alpha / s.alpha).ln()),
+                // kappa = 1/alpha - 1: the primitive is 2 (kappa - ln(1 + kappa)); u = (1 + kappa_t)/(1 + kappa_s) - 1.
+                _ => {
+                    let u = (t.kappa() - s.kappa()) / (1.0 + s.kappa());
+                    2.0 * (minus_ln_1p(u) + u * s.kappa())
+                }
             },
         }
     }
+}
+
+/// `e^x - 1 - x` without cancellation near 0.
+fn exp_m1_minus(x: f64) -> f64 {
+    if x.abs() > 0.5 {
+        return x.exp_m1() - x;
+    }
+    // sum_{n>=2} x^n/n!; 16 terms leave less than 1e-18 of the first.
+    let mut sum = 0.0;
+    for n in (3..=17).rev() {
+        sum = (1.0 + sum) * x / n as f64;
+    }
+    0.5 * x * x * (1.0 + sum)
 }
 
 /// `sigma = kappa / sqrt(1 + kappa^2)` on a variance-preserving schedule, for kappa up to infinity.

@@ -13,7 +13,11 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use crate::{run::Ctx, schedule::Level, solver::Erased};
+use crate::{
+    run::{Ctx, Recorded},
+    schedule::Level,
+    solver::Erased,
+};
 
 /// A batch of states on some device.
 pub trait Space: Sized {
@@ -22,8 +26,16 @@ pub trait Space: Sized {
 
     /// Root mean square over the coordinates (and over the batch or the law, where there is one).
     ///
-    /// Solvers reach it through [`Ctx::rms`] and [`Ctx::expected_rms`], which record the look.
-    fn rms(&self) -> f64;
+    /// Solvers reach it through [`Ctx::rms`] and [`Ctx::expected_rms`], which record the look; nobody else has a
+    /// [`Recorded`] to show.
+    ///
+    /// ```compile_fail
+    /// use scorebench::{run::Recorded, state::{Space, State}};
+    /// fn look<V: Space>(x: &State<V>) -> f64 {
+    ///     x.0.rms(&Recorded(()))
+    /// }
+    /// ```
+    fn rms(&self, look: &Recorded) -> f64;
 
     /// Runs a type-erased solver on this backend: each backend names its own method of [`Erased`].
     #[doc(hidden)]

@@ -82,7 +82,12 @@ impl Run {
         ];
         for (i, kind) in experiment.figures.iter().enumerate() {
             let (name, figure) = draw(kind, experiment, &results);
-            let stem = if i == 0 { "figure" } else { name };
+            let stem = match files.iter().filter(|(f, _)| f.starts_with(name) && f.ends_with(".svg")).count()
+            {
+                _ if i == 0 => "figure".to_string(),
+                0 => name.to_string(),
+                n => format!("{name}-{}", n + 1),
+            };
             files.push((format!("{stem}.svg"), figure.svg().into_bytes()));
             files.push((format!("{stem}.png"), figure.png()));
         }

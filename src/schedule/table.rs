@@ -116,7 +116,9 @@ impl Table {
 
     /// The time at which `ln alpha` is reached (continued at the last rate beyond the table), and the rate there.
     pub(super) fn time(&self, log_alpha: f64) -> (f64, f64) {
-        let above = self.log_alphas.partition_point(|&l| l > log_alpha).clamp(1, self.betas.len());
+        // At an entry the rate is that of the step that ends there, round-off in `log_alpha` or not.
+        let reached = log_alpha * (1.0 - 32.0 * f64::EPSILON);
+        let above = self.log_alphas.partition_point(|&l| l > reached).clamp(1, self.betas.len());
         let rate = self.log_alphas[above] - self.log_alphas[above - 1];
         // From the nearer end of the interval, so that a table entry is met exactly.
         let (upper, lower) = (log_alpha - self.log_alphas[above], log_alpha - self.log_alphas[above - 1]);

@@ -53,7 +53,8 @@ impl Sample for ExponentialIntegrator {
                 }
                 Frozen::D => {
                     let sd = s.sigma * (-(-2.0 * l * h).exp_m1()).sqrt();
-                    let keep = s.sigma / t.sigma * (-l * h).exp();
+                    // e^{-lh} as a power: 1 for l = 0 even where h is infinite, at alpha = 0 or sigma = 0.
+                    let keep = s.sigma / t.sigma * (-h).exp().powf(l);
                     (cx.denoise(&x, t), keep, -s.alpha * (-(1.0 + l) * h).exp_m1(), sd)
                 }
             };

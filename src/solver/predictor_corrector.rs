@@ -107,7 +107,11 @@ impl PredictorCorrector {
                         Norm::Expected => 1.0 / cx.expected_rms(&eps),
                         Norm::Sample => cx.rms(&z) / cx.rms(&eps),
                     };
-                    2.0 * self.factor(cx.schedule(), at, b) * (self.snr() * ratio).powi(2)
+                    let a = self.factor(cx.schedule(), at, b);
+                    if a < 0.0 {
+                        cx.refuse(format!("beta h = {b:.3} exceeds 1 at t = {:?}: use more steps", at.t));
+                    }
+                    2.0 * a.max(0.0) * (self.snr() * ratio).powi(2)
                 }
             };
             x = (&x - share * at.sigma * &eps + (2.0 * share).sqrt() * at.sigma * &z).eval();

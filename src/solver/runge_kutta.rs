@@ -245,6 +245,9 @@ impl Solver for Heun {
                 return Err(BadInput::new(key, x, "is not allowed", at_least_0));
             }
         }
+        if self.s_min > self.s_max {
+            return Err(BadInput::new("s_min", self.s_min, "is above s_max", "swap the two"));
+        }
         if self.s_churn > 0.0 && self.clock == Clock::T {
             return Err(BadInput::new(
                 "s_churn",

@@ -1,0 +1,128 @@
+//! What the test files share: things by their TOML names, exact laws, and how far two laws are apart.
+#![allow(dead_code)] // Every test file is a crate of its own and uses its own part of this.
+
+use scorebench::config::read_named;
+use scorebench::data::{Gaussian, Moments};
+use scorebench::grid::Grid;
+use scorebench::law::{self, Init, Law, NoLaw};
+use scorebench::schedule::{Level, Schedule};
+use scorebench::solver::registry::{self, Handle};
+use toml::{Table, Value};
+
+/// The inline table `{ body }`.
+pub fn table(body: &str) -> Value {
+    let text: Table = format!("x = {{ {body} }}").parse().unwrap_or_else(|e| panic!("{body}: {e}"));
+    text["x"].clone()
+}
+
+fn names(list: &[(&'static str, &'static str)]) -> Vec<&'static str> {
+    list.iter().map(|(name, _)| *name).collect()
+}
+
+/// `vp-linear`, or `ve, sigma_max = 10.0`: a name and the body of a table.
+fn named(text: &str) -> Value {
+    let (name, rest) = text.split_once(',').unwrap_or((text, ""));
+    table(&format!("name = \"{name}\"{}{rest}", if rest.is_empty() { "" } else { "," }))
+}
+
+pub fn schedule(text: &str) -> Schedule {
+    let schedule: Schedule = read_named(named(text), &names(Schedule::LIST)).expect(text);
+    schedule.check().expect(text);
+    schedule
+}
+
+pub fn grid(text: &str) -> Grid {
+    read_named(named(text), &names(Grid::LIST)).expect(text)
+}
+
+pub fn solver(text: &str) -> Handle {
+    registry::solver(named(text)).unwrap_or_else(|e| panic!("{text}: {e}"))
+}
+
+pub fn levels(schedule: &Schedule, text: &str, steps: usize) -> Vec<Level> {
+    grid(text).levels(schedule, Some(steps)).unwrap_or_else(|e| panic!("{text}: {e}"))
+}
+
+/// The modes of `golden.rs`.
+pub fn modes() -> Gaussian {
+    Gaussian::new(vec![0.0, 1.0, -0.5, 0.0, 0.3], vec![1.0, 0.25, 4.0, 0.01, 0.1]).expect("legal")
+}
+
+/// The law of a solver started at the exact marginal.
+pub fn try_law(solver: &Handle, data: &Gaussian, schedule: &Schedule, grid: &[Level]) -> Result<Law, NoLaw> {
+    law::law(solver, data, schedule, grid, Init::Marginal)
+}
+
+/// The same, where there must be one.
+pub fn law_of(text: &str, data: &Gaussian, schedule: &Schedule, grid: &[Level]) -> Law {
+    try_law(&solver(text), data, schedule, grid)
+        .unwrap_or_else(|e| panic!("{text}, {} steps: {e}", grid.len() - 1))
+}
+
+/// Largest difference of two laws in any mean or standard deviation, in units of `unit`'s standard deviations.
+pub fn distance(a: &Moments, b: &Moments, unit: &Moments) -> f64 {
+    assert_eq!((a.mean.len(), a.std.len()), (b.mean.len(), b.std.len()));
+    let mut worst: f64 = 0.0;
+    for k in 0..unit.std.len() {
+        let (mean, std) = ((a.mean[k] - b.mean[k]).abs(), (a.std[k] - b.std[k]).abs());
+        let off = mean.max(std) / unit.std[k];
+        worst = if off.is_nan() { f64::INFINITY } else { worst.max(off) };
+    }
+    worst
+}
+
+/// Model calls and draws for N steps.
+pub type Cost = fn(usize) -> (usize, usize);
+
+/// Every registered solver with its defaults, and with other parameters.
+pub const VARIANTS: &[(&str, Cost)] = &[
+    ("euler-maruyama", |n| (n, n)),
+    ("euler-maruyama, lambda = 0.0", |n| (n, 0)),
+    ("euler-maruyama, lambda = 0.5", |n| (n, n)),
+    ("euler-maruyama, lambda = 2.0", |n| (n, n)),
+    ("reverse-diffusion", |n| (n, n)),
+    ("ancestral", |n| (n, n)),
+    ("ddpm", |n| (n, n)),
+    ("ddpm, variance = \"fixed-large\"", |n| (n, n)),
+    ("ddpm, variance = \"exact\"", |n| (n, n)),
+    ("ddim", |n| (n, 0)),
+    ("ddim, eta = 0.5", |n| (n, n)),
+    ("ddim, eta = 1.0", |n| (n, n)),
+    ("exponential-integrator", |n| (n, n)),
+    ("exponential-integrator, lambda = 0.0", |n| (n, 0)),
+    ("exponential-integrator, lambda = 0.5", |n| (n, n)),
+    ("exponential-integrator, frozen = \"eps\"", |n| (n, n)),
+    ("exponential-integrator, frozen = \"eps\", lambda = 0.0", |n| (n, 0)),
+    ("exponential-integrator, frozen = \"eps\", lambda = 0.5", |n| (n, n)),
+    ("exponential-integrator, frozen = \"d\"", |n| (n, n)),
+    ("exponential-integrator, frozen = \"d\", lambda = 0.0", |n| (n, 0)),
+    ("exponential-integrator, frozen = \"d\", lambda = 2.0", |n| (n, n)),
+    ("euler", |n| (n, 0)),
+    ("euler, clock = \"edm\"", |n| (n, 0)),
+    ("heun", |n| (2 * n, 0)),
+    ("heun, clock = \"edm\"", |n| (2 * n, 0)),
+    ("heun, clock = \"edm\", s_churn = 20.0", |n| (2 * n, n)),
+    ("heun, clock = \"edm\", s_churn = 20.0, s_noise = 1.1", |n| (2 * n, n)),
+    ("midpoint", |n| (2 * n, 0)),
+    ("midpoint, clock = \"edm\"", |n| (2 * n, 0)),
+    ("rk4", |n| (4 * n, 0)),
+    ("rk4, clock = \"edm\"", |n| (4 * n, 0)),
+    ("dpmpp-2m", |n| (n, 0)),
+    ("dpmpp-2m, lower_order_final = true", |n| (n, 0)),
+    ("stochastic-heun", |n| (2 * n, n)),
+    ("stochastic-heun, lambda = 0.0", |n| (2 * n, 0)),
+    ("stochastic-heun, lambda = 0.5", |n| (2 * n, n)),
+    ("predictor-corrector", |n| (2 * n, 2 * n)),
+    ("predictor-corrector, corrections = 0", |n| (n, n)),
+    ("predictor-corrector, corrections = 3, step = 0.1", |n| (4 * n, 4 * n)),
+    ("predictor-corrector, snr = 0.1, scale = \"code\", predictor = \"ancestral\"", |n| (2 * n, 2 * n)),
+    ("predictor-corrector, step = 0.1, predictor = \"ddim\"", |n| (2 * n, n)),
+    ("predictor-corrector, predictor = \"ddim\", first = \"corrector\", scale = \"code\"", |n| (2 * n, n)),
+    ("predictor-corrector, step = 0.1, predictor = \"heun\", first = \"corrector\"", |n| (3 * n, n)),
+    ("annealed-langevin", |n| (100 * (n + 1), 100 * (n + 1))),
+    ("annealed-langevin, epsilon = 1e-4, steps_per_level = 2", |n| (2 * (n + 1), 2 * (n + 1))),
+    ("ddpm-chain", |n| (0, n)),
+    ("ddpm-chain, table = \"published\"", |n| (0, n)),
+    ("smld-chain", |n| (0, n)),
+    ("smld-chain, scales = \"sampled\"", |n| (0, n)),
+];
