@@ -128,8 +128,11 @@ fn draw(kind: &FigureKind, experiment: &Experiment, results: &runner::Results) -
         FigureKind::Convergence {} => ("convergence", plot::convergence(&rows, title)),
         FigureKind::WorkPrecision {} => ("work-precision", plot::work_precision(&rows, title)),
         FigureKind::LocalOrders {} => {
-            // Exact methods have round-off only, whose orders are noise.
-            let orders: Vec<_> = results.orders.iter().filter(|o| o.claimed.is_some()).cloned().collect();
+            // Exact methods have round-off only, whose orders are noise; their rows stay, so that styles do.
+            let mut orders = results.orders.clone();
+            for order in orders.iter_mut().filter(|o| o.claimed.is_none()) {
+                order.local_orders.clear();
+            }
             ("local-orders", plot::local_orders(&orders, title))
         }
         FigureKind::ErrorBudget {} => ("error-budget", plot::error_budget(&rows, title)),
