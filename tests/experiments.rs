@@ -1,0 +1,57 @@
+//! What is committed under `results/` is what the experiments say, and every order they expect is verified.
+
+use std::path::Path;
+
+use scorebench::experiment::{Experiment, Size};
+use scorebench::record::{OrderRow, Row, read_csv};
+
+fn committed() -> Vec<(Experiment, Vec<Row>, Vec<OrderRow>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("experiments").unwrap() {
+        let path = entry.unwrap().path();
+        // A template has no results of ours.
+        let Ok(experiment) = Experiment::load(&path, &[], Size::Full) else { continue };
+        let folder = Path::new("results").join(&experiment.name);
+        let rows = read_csv(&folder.join("exact.csv")).unwrap();
+        let orders = read_csv(&folder.join("orders.csv")).unwrap();
+        found.push((experiment, rows, orders));
+    }
+    assert!(found.len() >= 4);
+    found
+}
+
+#[test]
+fn committed_results_are_those_of_the_experiments_as_they_read_now() {
+    for (experiment, rows, _) in committed() {
+        let keys: Vec<String> = rows.into_iter().map(|r| r.key).collect();
+        let cells: Vec<String> = experiment.cells().iter().map(|c| c.key()).collect();
+        assert_eq!(keys, cells, "{}: run it again", experiment.name);
+    }
+}
+
+#[test]
+fn committed_results_meet_every_expectation_and_leave_none_open() {
+    use scorebench::experiment::Outcome;
+    for (experiment, rows, orders) in committed() {
+        for outcome in experiment.outcomes(&rows, &orders) {
+            assert!(matches!(outcome, Outcome::Met(_)), "{}: {outcome:?}", experiment.name);
+        }
+    }
+}
+
+#[test]
+fn committed_numbers_are_computed_again_to_round_off() {
+    // One cell in eleven of the small experiments, on every machine that runs the tests.
+    for (experiment, rows, _) in committed() {
+        for (cell, row) in experiment.cells().iter().zip(&rows).step_by(11).filter(|(c, _)| c.modes() < 100) {
+            let again = cell.run();
+            let close = |a: Option<f64>, b: Option<f64>| match (a, b) {
+                (Some(a), Some(b)) => a == b || (a - b).abs() <= 1e-9 * b.abs() + 1e-13,
+                (a, b) => a == b,
+            };
+            let same =
+                close(again.w2, row.w2) && close(again.w2_data, row.w2_data) && again.error == row.error;
+            assert!(same, "{} {} {}: {:?} for {:?}", row.grid, row.solver, row.steps, again.w2, row.w2);
+        }
+    }
+}
