@@ -33,6 +33,9 @@ thread_local! {
 /// Most buffers a thread keeps: what the history of a multistep method and its stages may hold at once.
 const MOST_SPARE: usize = 16;
 
+/// Largest buffer kept, in values (1 MiB): beyond it the arithmetic costs more than asking the system.
+const LARGEST_SPARE: usize = 1 << 17;
+
 /// A buffer of `len` values, left over from another state: every one is to be written.
 fn buffer(len: usize) -> Vec<f64> {
     let mut values = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
@@ -46,7 +49,7 @@ impl Drop for Affine {
         // (`try_with`: a state may outlive the thread's locals.)
         let _ = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();
-            if spare.len() < MOST_SPARE {
+            if spare.len() < MOST_SPARE && values.capacity() <= LARGEST_SPARE {
                 spare.push(values);
             }
         });

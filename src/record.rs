@@ -65,6 +65,26 @@ pub struct Row {
     pub floor: Option<f64>,
     /// Content key: a hash of all that determines the numbers of the row.
     pub key: String,
+    /// A hash of the row itself, by which an edited row is told from a computed one.
+    pub check: String,
+}
+
+impl Row {
+    /// The row with its `check` filled in.
+    pub fn sealed(mut self) -> Self {
+        self.check = self.hash();
+        self
+    }
+
+    /// Whether the row reads as it was written.
+    pub fn is_sealed(&self) -> bool {
+        self.check == self.hash()
+    }
+
+    fn hash(&self) -> String {
+        let text = to_csv(&[Row { check: String::new(), ..self.clone() }]);
+        blake3::hash(text.as_bytes()).to_hex()[..8].to_string()
+    }
 }
 
 /// A fitted order: `orders.csv`.
@@ -223,6 +243,9 @@ mod tests {
             "experiment,data,schedule,grid,init,solver,steps,nfe,draws,w2,w2_data,kl,mean_error,cov_error,error"
         )));
         assert!(text.contains("3.333333333333333e-1,,inf"), "{text}");
+        assert!(
+            row.clone().sealed().is_sealed() && !Row { w2: Some(0.25), ..row.clone().sealed() }.is_sealed()
+        );
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         write_atomically(file.path(), text.as_bytes()).expect("written");
         assert_eq!(read_csv::<Row>(file.path()).expect("read"), [row]);

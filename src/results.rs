@@ -144,7 +144,7 @@ fn from_journal(text: &[u8]) -> Vec<Finished> {
     text.split(|b| *b == b'\n').filter_map(whole).collect()
 }
 
-/// Finished tables, if they are of this source.
+/// Rows of finished tables, if they are of this source and have not been edited.
 fn from_tables(folder: &Path) -> HashMap<String, Finished> {
     let manifest = fs::read_to_string(folder.join("manifest.toml")).unwrap_or_default();
     if !manifest.lines().any(|l| l == format!("source = \"{SOURCE}\"")) {
@@ -154,7 +154,7 @@ fn from_tables(folder: &Path) -> HashMap<String, Finished> {
     let timings: Vec<Timing> = read_csv(&folder.join("timing.csv")).unwrap_or_default();
     let timings: HashMap<String, Timing> = timings.into_iter().map(|t| (t.key.clone(), t)).collect();
     let pair = |row: Row| Some((row.key.clone(), Finished { timing: timings.get(&row.key)?.clone(), row }));
-    rows.into_iter().filter_map(pair).collect()
+    rows.into_iter().filter(Row::is_sealed).filter_map(pair).collect()
 }
 
 /// Where results come from: `manifest.toml`.

@@ -97,6 +97,7 @@ fn relabelled(mut done: Finished, cell: &Cell) -> Finished {
         (row.experiment.clone(), row.data.clone(), row.schedule.clone());
     (timing.grid, timing.init, timing.solver) = (row.grid.clone(), row.init.clone(), row.solver.clone());
     timing.steps = row.steps;
+    done.row = done.row.sealed();
     done
 }
 

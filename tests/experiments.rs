@@ -23,6 +23,7 @@ fn committed() -> Vec<(Experiment, Vec<Row>, Vec<OrderRow>)> {
 #[test]
 fn committed_results_are_those_of_the_experiments_as_they_read_now() {
     for (experiment, rows, _) in committed() {
+        assert!(rows.iter().all(Row::is_sealed), "{}: a row was edited", experiment.name);
         let keys: Vec<String> = rows.into_iter().map(|r| r.key).collect();
         let cells: Vec<String> = experiment.cells().iter().map(|c| c.key()).collect();
         assert_eq!(keys, cells, "{}: run it again", experiment.name);

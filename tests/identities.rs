@@ -148,6 +148,27 @@ fn score_sde_samplers_on_ve_are_ddpm() {
     same_on(ve, &[1, 2, 5, 17, 100], &["ddpm, variance = \"fixed-large\"", "reverse-diffusion"]);
 }
 
+#[test]
+fn score_sde_steps_on_vp_are_the_formulas_of_the_paper() {
+    // A step x' = keep x + push score + sqrt(b) z, on the marginal N(alpha mu, v), mode by mode.
+    let (data, vp) = (modes(), schedule("vp-linear"));
+    let (t, s) = (vp.at(0.6), vp.at(0.57));
+    let b = (0.1 + 0.6 * 19.9) * (0.6 - 0.57f64);
+    for (solver, keep, push) in [
+        ("reverse-diffusion", 2.0 - (1.0 - b).sqrt(), b),
+        ("ancestral", 1.0 / (1.0 - b).sqrt(), b / (1.0 - b).sqrt()),
+        ("euler-maruyama", 1.0 + 0.5 * b, b),
+    ] {
+        let v = |k: usize| t.alpha.powi(2) * data.variance()[k] + t.sigma.powi(2);
+        let by_hand = Moments {
+            mean: data.mean().iter().map(|mu| keep * t.alpha * mu).collect(),
+            std: (0..5).map(|k| ((keep - push / v(k)).powi(2) * v(k) + b).sqrt()).collect(),
+        };
+        let law = law_of(solver, &data, &vp, &[t, s]).moments;
+        assert!(distance(&law, &by_hand, &data.marginal(&s)) < ROUND_OFF, "{solver}");
+    }
+}
+
 /// Slopes of `log2 error` when `refine` is doubled.
 fn slopes(errors: &[f64]) -> Vec<f64> {
     errors.windows(2).map(|e| (e[0] / e[1]).log2()).collect()

@@ -204,13 +204,14 @@ fn an_expected_norm_is_that_of_the_law_over_all_modes() {
     for data in [modes(), many_modes()] {
         let at = schedule.at(0.7);
         let grid = [at, schedule.at(0.5)];
-        let law = law::law(&Looking { expected: true }, &data, &schedule, &grid, Init::Marginal).unwrap();
-        // eps = sigma (x - alpha mu)/v, so E eps^2 = sigma^2/v at the marginal.
-        let v: Vec<f64> = data.variance().iter().map(|c| c + 0.49).collect();
-        let r = (v.iter().map(|v| 0.49 / v).sum::<f64>() / v.len() as f64).sqrt();
-        let std = v.iter().map(|v| v.sqrt() * (1.0 + r * 0.7 / v)).collect();
-        let by_hand = Moments { mean: data.mean().to_vec(), std };
-        assert!(distance(&law.moments, &by_hand, &data.marginal(&at)) < 1e-13);
+        let law = law::law(&Looking { expected: true }, &data, &schedule, &grid, Init::Prior).unwrap();
+        // x is N(0, 0.49), and eps = sigma (x - mu)/v: a mean and a spread in every mode.
+        let mode = |k: usize| (-data.mean()[k], 0.7 / (data.variance()[k] + 0.49));
+        let square = |(mean, gain): (f64, f64)| gain * gain * (mean * mean + 0.49);
+        let r = ((0..data.modes()).map(|k| square(mode(k))).sum::<f64>() / data.modes() as f64).sqrt();
+        let (mean, std) =
+            (0..data.modes()).map(mode).map(|(m, gain)| (r * gain * m, 0.7 * (1.0 + r * gain))).unzip();
+        assert!(distance(&law.moments, &Moments { mean, std }, &data.marginal(&at)) < 1e-13);
         assert!(law.mean_field && law.nfe == 1 && law.draws == 0);
     }
 }
