@@ -193,6 +193,7 @@ impl Schedule {
 
     /// The level at time `t`. Formulas are continued outside [`Schedule::time_range`] where they have a meaning.
     pub fn at(&self, t: f64) -> Level {
+        let t = t + 0.0; // No -0.0, whose lambda would be NaN.
         match self {
             Schedule::VpLinear { beta_min, beta_max } => {
                 let (beta, b) = linear_beta(*beta_min, *beta_max, t);
@@ -223,6 +224,7 @@ impl Schedule {
 
     /// The level where `sigma/alpha = kappa` (0 and infinity included, where the schedule reaches them).
     pub fn at_kappa(&self, kappa: f64) -> Level {
+        let kappa = kappa + 0.0; // As in `at`.
         // Integrated rates B = -2 ln alpha, from kappa^2 = e^B - 1 (VP) and kappa = 2 sinh(B/2) (sub-VP).
         let b_vp = (kappa * kappa).ln_1p();
         match self {
@@ -358,7 +360,7 @@ fn vp(t: f64, log_alpha: f64, beta: f64) -> Level {
     Level {
         t,
         alpha: log_alpha.exp(),
-        sigma: (-(2.0 * log_alpha).exp_m1()).max(0.0).sqrt(),
+        sigma: (0.0 - (2.0 * log_alpha).exp_m1()).max(0.0).sqrt(),
         f: -0.5 * beta,
         g2: beta,
     }
