@@ -61,7 +61,7 @@ impl Init {
 pub struct Law {
     /// Mean and standard deviation, per mode.
     pub moments: Moments,
-    /// `d x_out / d x_T`, per mode.
+    /// `d x_out / d x_T`, per mode; NaN where the start has no spread.
     pub gain: Vec<f64>,
     /// Standard deviation of what the injected noises contribute, per mode.
     pub noise_std: Vec<f64>,

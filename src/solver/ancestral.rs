@@ -44,8 +44,9 @@ impl Solver for Ancestral {
     fn equation(&self) -> Option<f64> {
         Some(1.0)
     }
-    fn needs(&self) -> Needs {
-        Needs { time: true, alpha: false, sigma: false }
+    fn needs(&self, schedule: &Schedule) -> Needs {
+        // The VE form works on sigma alone.
+        Needs { time: schedule.family() != Family::Ve, alpha: false, sigma: false }
     }
     fn check_schedule(&self, schedule: &Schedule) -> std::result::Result<(), String> {
         if schedule.family() == Family::Other {

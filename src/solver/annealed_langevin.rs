@@ -50,7 +50,7 @@ impl Solver for AnnealedLangevin {
     fn equation(&self) -> Option<f64> {
         None
     }
-    fn needs(&self) -> Needs {
+    fn needs(&self, _: &Schedule) -> Needs {
         Needs { time: false, alpha: true, sigma: true }
     }
     fn check(&self) -> Result<()> {

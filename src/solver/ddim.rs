@@ -38,7 +38,7 @@ impl Solver for Ddim {
     fn equation(&self) -> Option<f64> {
         Some(self.eta * self.eta)
     }
-    fn needs(&self) -> Needs {
+    fn needs(&self, _: &Schedule) -> Needs {
         Needs { time: false, alpha: false, sigma: false }
     }
     fn check(&self) -> Result<()> {

@@ -58,7 +58,7 @@ impl Solver for Ddpm {
     fn equation(&self) -> Option<f64> {
         Some(1.0)
     }
-    fn needs(&self) -> Needs {
+    fn needs(&self, _: &Schedule) -> Needs {
         Needs { time: false, alpha: false, sigma: false }
     }
 }

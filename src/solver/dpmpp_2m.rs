@@ -44,7 +44,7 @@ impl Solver for DpmPp2m {
     fn equation(&self) -> Option<f64> {
         Some(0.0)
     }
-    fn needs(&self) -> Needs {
+    fn needs(&self, _: &Schedule) -> Needs {
         Needs { time: false, alpha: false, sigma: false }
     }
 }

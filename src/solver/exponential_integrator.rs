@@ -77,7 +77,7 @@ impl Solver for ExponentialIntegrator {
     fn equation(&self) -> Option<f64> {
         Some(self.lambda)
     }
-    fn needs(&self) -> Needs {
+    fn needs(&self, _: &Schedule) -> Needs {
         Needs { time: false, alpha: self.frozen != Frozen::D, sigma: false }
     }
     fn check(&self) -> Result<()> {

@@ -86,7 +86,7 @@ impl Sample for SmldChain {
 }
 
 macro_rules! forward_chain {
-    ($type:ident, $family:ident, $schedule:literal, $name:literal, $about:literal, $source:literal, $claim:expr) => {
+    ($type:ident, $family:ident, $schedule:literal, $name:literal, $about:literal, $source:literal, $claim:expr, $time:expr) => {
         impl Solver for $type {
             const NAME: &'static str = $name;
             const ABOUT: &'static str = $about;
@@ -99,8 +99,9 @@ macro_rules! forward_chain {
             fn equation(&self) -> Option<f64> {
                 None
             }
-            fn needs(&self) -> Needs {
-                Needs { time: true, alpha: false, sigma: false }
+            fn needs(&self, _: &Schedule) -> Needs {
+                let time: fn(&Self) -> bool = $time;
+                Needs { time: time(self), alpha: false, sigma: false }
             }
             fn check_schedule(&self, schedule: &Schedule) -> std::result::Result<(), String> {
                 if schedule.family() != Family::$family || schedule.time_range().1 != 1.0 {
@@ -125,7 +126,8 @@ forward_chain!(
     "ddpm-chain",
     "the forward chain of DDPM, which tends to the VP-SDE; runs from data to noise",
     "Song et al. 2021, eq. 22 and app. B",
-    |_| Claim::Order(1.0)
+    |_| Claim::Order(1.0),
+    |_| true
 );
 forward_chain!(
     SmldChain,
@@ -134,5 +136,6 @@ forward_chain!(
     "smld-chain",
     "the forward chain of SMLD/NCSN, which tends to the VE-SDE; runs from data to noise",
     "Song et al. 2021, eq. 19 and app. B",
-    |chain| if chain.scales == Scales::Sampled { Claim::Exact } else { Claim::Order(1.0) }
+    |chain| if chain.scales == Scales::Sampled { Claim::Exact } else { Claim::Order(1.0) },
+    |chain| chain.scales == Scales::Published
 );

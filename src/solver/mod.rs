@@ -90,8 +90,8 @@ pub trait Solver:
     /// 0 is the probability flow, 1 Anderson's reverse SDE. `None` where it is none of them.
     fn equation(&self) -> Option<f64>;
 
-    /// Which ends of the noise axis the method can stand on.
-    fn needs(&self) -> Needs;
+    /// Which ends of the noise axis the method can stand on, on this schedule.
+    fn needs(&self, schedule: &Schedule) -> Needs;
 
     /// Refuses parameters without a meaning (NaN and unknown keys are refused before).
     ///
@@ -133,21 +133,28 @@ pub trait Solver:
 pub(crate) fn check_levels(needs: Needs, forward: bool, grid: &[Level]) -> std::result::Result<(), String> {
     for (i, level) in grid.iter().enumerate() {
         let here =
-            format!("level {i} (t = {:?}, alpha = {:?}, sigma = {:?})", level.t, level.alpha, level.sigma);
+            || format!("level {i} (t = {:?}, alpha = {:?}, sigma = {:?})", level.t, level.alpha, level.sigma);
         let last = i + 1 == grid.len();
         if needs.alpha && level.alpha == 0.0 {
-            return Err(format!("it divides by alpha, which is 0 at {here}; start the grid a little later"));
+            return Err(format!(
+                "it divides by alpha, which is 0 at {}; start the grid a little later",
+                here()
+            ));
         }
         if needs.sigma && level.sigma == 0.0 && !forward {
-            return Err(format!("it divides by sigma, which is 0 at {here}; end the grid a little earlier"));
+            return Err(format!(
+                "it divides by sigma, which is 0 at {}; end the grid a little earlier",
+                here()
+            ));
         }
         if needs.time && !level.t.is_finite() {
-            return Err(format!("it works in time, and {here} has no finite one"));
+            return Err(format!("it works in time, and {} has no finite one", here()));
         }
-        if needs.time && !last && !(level.f.is_finite() && level.g2.is_finite()) {
-            return Err(format!(
-                "it needs the drift and diffusion, which are infinite at {here}; start the grid a little later"
-            ));
+        // A sampler evaluates nothing at its last level, a forward chain nothing at its first.
+        let unused = if forward { i == 0 } else { last };
+        if needs.time && !unused && !(level.f.is_finite() && level.g2.is_finite()) {
+            let fix = if forward { "end the grid a little earlier" } else { "start the grid a little later" };
+            return Err(format!("it needs the drift and diffusion, which are infinite at {}; {fix}", here()));
         }
     }
     Ok(())

@@ -143,8 +143,8 @@ impl Solver for PredictorCorrector {
     fn equation(&self) -> Option<f64> {
         if self.corrections == 0 { self.predictor.equation() } else { None }
     }
-    fn needs(&self) -> Needs {
-        self.predictor.needs()
+    fn needs(&self, schedule: &Schedule) -> Needs {
+        self.predictor.needs(schedule)
     }
     fn check(&self) -> Result<()> {
         if self.predictor.forward() {

@@ -131,7 +131,7 @@ pub trait Erased: Send + Sync {
     /// [`Solver::equation`].
     fn equation(&self) -> Option<f64>;
     /// [`Solver::needs`].
-    fn needs(&self) -> Needs;
+    fn needs(&self, schedule: &Schedule) -> Needs;
     /// [`Solver::check_schedule`].
     ///
     /// # Errors
@@ -168,8 +168,8 @@ impl<S: Solver> Erased for S {
     fn equation(&self) -> Option<f64> {
         Solver::equation(self)
     }
-    fn needs(&self) -> Needs {
-        Solver::needs(self)
+    fn needs(&self, schedule: &Schedule) -> Needs {
+        Solver::needs(self, schedule)
     }
     fn check_schedule(&self, schedule: &Schedule) -> std::result::Result<(), String> {
         Solver::check_schedule(self, schedule)
@@ -214,7 +214,7 @@ impl Handle {
     /// Why, in words.
     pub fn check_grid(&self, schedule: &Schedule, grid: &[Level]) -> std::result::Result<(), String> {
         self.0.check_schedule(schedule)?;
-        check_levels(self.0.needs(), self.0.forward(), grid)
+        check_levels(self.0.needs(schedule), self.0.forward(), grid)
     }
 
     /// `{ name = "...", ... }` with every parameter, from which [`solver`] makes an equal one.

@@ -53,7 +53,8 @@ impl Solver for ReverseDiffusion {
     fn equation(&self) -> Option<f64> {
         Some(1.0)
     }
-    fn needs(&self) -> Needs {
-        Needs { time: true, alpha: false, sigma: false }
+    fn needs(&self, schedule: &Schedule) -> Needs {
+        // The VE form works on sigma alone.
+        Needs { time: schedule.family() != Family::Ve, alpha: false, sigma: false }
     }
 }

@@ -142,7 +142,7 @@ macro_rules! runge_kutta {
             fn equation(&self) -> Option<f64> {
                 Some(0.0)
             }
-            fn needs(&self) -> Needs {
+            fn needs(&self, _: &Schedule) -> Needs {
                 self.clock.needs()
             }
         }
@@ -230,7 +230,7 @@ impl Solver for Heun {
         // Churn is no member of the family: its noise share depends on the grid.
         if self.s_churn > 0.0 { None } else { Some(0.0) }
     }
-    fn needs(&self) -> Needs {
+    fn needs(&self, _: &Schedule) -> Needs {
         self.clock.needs()
     }
     fn check(&self) -> Result<()> {

@@ -49,7 +49,7 @@ impl Solver for StochasticHeun {
     fn equation(&self) -> Option<f64> {
         Some(self.lambda)
     }
-    fn needs(&self) -> Needs {
+    fn needs(&self, _: &Schedule) -> Needs {
         Needs { time: true, alpha: false, sigma: false }
     }
     fn check(&self) -> Result<()> {
