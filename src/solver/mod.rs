@@ -1,4 +1,4 @@
-//! The solvers. One file each; adding one is that file and one line in [`registry`].
+//! The solvers. One file each; adding one is that file, its `mod` line below and one line in [`registry`].
 //!
 //! A solver carries a state from the noise level `grid[0]` to the last one and owns its loop:
 //!
