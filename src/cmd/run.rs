@@ -9,7 +9,7 @@ use super::{Status, print, say};
 use crate::error::{BadInput, Result};
 use crate::experiment::{Experiment, FigureKind, Size};
 use crate::plot::{self, Figure};
-use crate::record::to_csv;
+use crate::record::{OrderRow, Row, to_csv};
 use crate::results::{self, Store};
 use crate::{parallel, runner};
 
@@ -81,7 +81,7 @@ impl Run {
             ("orders.csv".to_string(), to_csv(&results.orders).into_bytes()),
         ];
         for (i, kind) in experiment.figures.iter().enumerate() {
-            let (name, figure) = draw(kind, experiment, &results);
+            let (name, figure) = draw(kind, &experiment.question, &rows, &results.orders);
             let stem = match files.iter().filter(|(f, _)| f.starts_with(name) && f.ends_with(".svg")).count()
             {
                 _ if i == 0 => "figure".to_string(),
@@ -122,22 +122,21 @@ fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn draw(kind: &FigureKind, experiment: &Experiment, results: &runner::Results) -> (&'static str, Figure) {
-    let (rows, title) = (results.rows(), experiment.question.as_str());
+fn draw(kind: &FigureKind, title: &str, rows: &[Row], orders: &[OrderRow]) -> (&'static str, Figure) {
     match kind {
-        FigureKind::Convergence {} => ("convergence", plot::convergence(&rows, title)),
-        FigureKind::WorkPrecision {} => ("work-precision", plot::work_precision(&rows, title)),
+        FigureKind::Convergence {} => ("convergence", plot::convergence(rows, title)),
+        FigureKind::WorkPrecision {} => ("work-precision", plot::work_precision(rows, title)),
         FigureKind::LocalOrders {} => {
             // Exact methods have round-off only, whose orders are noise; their rows stay, so that styles do.
-            let mut orders = results.orders.clone();
+            let mut orders = orders.to_vec();
             for order in orders.iter_mut().filter(|o| o.claimed.is_none()) {
                 order.local_orders.clear();
             }
             ("local-orders", plot::local_orders(&orders, title))
         }
-        FigureKind::ErrorBudget {} => ("error-budget", plot::error_budget(&rows, title)),
+        FigureKind::ErrorBudget {} => ("error-budget", plot::error_budget(rows, title)),
         FigureKind::ParameterScan { parameter, default } => {
-            ("parameter-scan", plot::parameter_scan(&rows, title, parameter, *default))
+            ("parameter-scan", plot::parameter_scan(rows, title, parameter, *default))
         }
     }
 }
