@@ -7,10 +7,9 @@
 
 use std::cell::RefCell;
 
-use crate::run::{Ctx, Recorded};
-use crate::schedule::Level;
-use crate::solver::Erased;
-use crate::state::{Space, State};
+use crate::run::Recorded;
+use crate::solver::registry::{Erased, RunOn};
+use crate::state::Space;
 
 /// `modes` affine functions of the noises, row-major: the constant part, the *witness* (the same run
 /// on random noise, there to check that the run was affine), then rows `first..` of the draws.
@@ -213,8 +212,8 @@ impl Space for Affine {
         (total / self.modes as f64).sqrt()
     }
 
-    fn dispatch(solver: &dyn Erased, cx: &mut Ctx<Self>, grid: &[Level], x: State<Self>) -> State<Self> {
-        solver.sample_affine(cx, grid, x)
+    fn erased(solver: &dyn Erased) -> &dyn RunOn<Self> {
+        solver
     }
 }
 

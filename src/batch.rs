@@ -1,9 +1,8 @@
 //! Host batches: samples as rows, for Monte-Carlo runs and for models that are not affine.
 
-use crate::run::{Ctx, Recorded};
-use crate::schedule::Level;
-use crate::solver::Erased;
-use crate::state::{Space, State};
+use crate::run::Recorded;
+use crate::solver::registry::{Erased, RunOn};
+use crate::state::Space;
 
 /// `rows x dim` values, row-major. `first` is the global index of row 0, so that the noise of a sample does
 /// not depend on how samples are cut into batches.
@@ -78,7 +77,7 @@ impl Space for Batch {
         (self.values.iter().map(|x| x * x).sum::<f64>() / self.values.len() as f64).sqrt()
     }
 
-    fn dispatch(solver: &dyn Erased, cx: &mut Ctx<Self>, grid: &[Level], x: State<Self>) -> State<Self> {
-        solver.sample_batch(cx, grid, x)
+    fn erased(solver: &dyn Erased) -> &dyn RunOn<Self> {
+        solver
     }
 }

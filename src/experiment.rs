@@ -490,10 +490,10 @@ fn read_solver(mut value: Value, quick: Option<&[usize]>) -> Result<SolverSpec> 
 }
 
 /// More draws than a probe can hold rows for, or than anyone waits for.
-const MOST_DRAWS: usize = 1_000_000;
+const MOST_DRAWS: usize = 200_000;
 
 fn check_cost(solver: &Named<Handle>, steps: usize) -> Result<()> {
-    let draws = steps.saturating_mul(solver.value.draws_per_step());
+    let draws = solver.value.draws(steps);
     if draws > MOST_DRAWS {
         return Err(BadInput::about(
             "",

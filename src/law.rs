@@ -18,12 +18,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::affine::Affine;
 use crate::data::{Gaussian, Moments};
-use crate::noise::Probe;
+use crate::noise::{Draw, Probe};
 use crate::parallel;
 use crate::run::{Ctx, Look};
 use crate::schedule::{Level, Schedule};
 use crate::solver::Sample;
 use crate::state::State;
+use crate::strong::Path;
 
 /// The law a run starts from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +75,8 @@ pub struct Law {
     pub witness: f64,
     /// Whether the solver looked at a norm that was answered by its expectation.
     pub mean_field: bool,
+    /// Root mean square distance from the exact solution on the same start and path, where [`law_on_path`] was asked.
+    pub strong_error: Option<f64>,
 }
 
 impl Law {
@@ -142,28 +145,48 @@ pub fn law<S: Sample + Sync + ?Sized>(
     grid: &[Level],
     init: Init,
 ) -> Result<Law, NoLaw> {
+    law_on_path(solver, data, schedule, grid, init, None)
+}
+
+/// As [`law`], and the strong error against the exact solution of member `l` of the family, where `l` is given and the
+/// noise of the run is that of a path (see [`crate::strong`]).
+///
+/// # Errors
+/// See [`NoLaw`].
+pub fn law_on_path<S: Sample + Sync + ?Sized>(
+    solver: &S,
+    data: &Gaussian,
+    schedule: &Schedule,
+    grid: &[Level],
+    init: Init,
+    l: Option<f64>,
+) -> Result<Law, NoLaw> {
     let start = init.moments(data, schedule, &grid[0]);
-    let chunk = |range: std::ops::Range<usize>| Chunk::run(solver, data, schedule, grid, &start, range);
+    let chunk = |range: std::ops::Range<usize>, path: Option<&Path>| {
+        Chunk::run(solver, data, schedule, grid, &start, range, path)
+    };
     // One mode tells how many draws there are, and whether the solver looks at norms (which join all modes).
-    let pilot = chunk(0..1)?;
-    let modes = data.modes();
-    if pilot.look != Look::Never && modes.saturating_mul(pilot.draws + 3) > MOST_VALUES {
-        return Err(NoLaw::TooLarge { modes, draws: pilot.draws });
+    let pilot = chunk(0..1, None)?;
+    let (modes, draws) = (data.modes(), pilot.draws.len());
+    if pilot.look != Look::Never && modes.saturating_mul(draws + 3) > MOST_VALUES {
+        return Err(NoLaw::TooLarge { modes, draws });
     }
-    let size =
-        if pilot.look == Look::Never { (CHUNK_VALUES / (pilot.draws + 3)).clamp(4, 512) } else { modes };
+    let size = if pilot.look == Look::Never { (CHUNK_VALUES / (draws + 3)).clamp(4, 512) } else { modes };
     let ranges: Vec<_> = (0..modes.div_ceil(size)).map(|i| i * size..modes.min((i + 1) * size)).collect();
-    let chunks = parallel::map(&ranges, |range| chunk(range.clone()));
+    let path = l.and_then(|l| Path::new(schedule, grid, &pilot.draws, l));
+    let chunks = parallel::map(&ranges, |range| chunk(range.clone(), path.as_ref()));
 
     let mut law = Law {
         moments: Moments { mean: Vec::with_capacity(modes), std: Vec::with_capacity(modes) },
         gain: Vec::with_capacity(modes),
         noise_std: Vec::with_capacity(modes),
         nfe: pilot.nfe,
-        draws: pilot.draws - 1,
+        draws: draws - 1,
         witness: 0.0,
         mean_field: pilot.look != Look::Never,
+        strong_error: None,
     };
+    let mut strong = 0.0;
     for chunk in chunks {
         let chunk = chunk?;
         law.moments.mean.extend(chunk.mean);
@@ -171,7 +194,9 @@ pub fn law<S: Sample + Sync + ?Sized>(
         law.gain.extend(chunk.gain);
         law.noise_std.extend(chunk.noise_std);
         law.witness = law.witness.max(chunk.witness);
+        strong += chunk.strong;
     }
+    law.strong_error = path.map(|_| strong.sqrt());
     let finite = |k: &usize| law.moments.mean[*k].is_finite() && law.moments.std[*k].is_finite();
     if let Some(mode) = (0..modes).find(|k| !finite(k)) {
         return Err(NoLaw::Diverged { mode, modes });
@@ -189,9 +214,11 @@ struct Chunk {
     gain: Vec<f64>,
     noise_std: Vec<f64>,
     nfe: usize,
-    draws: usize,
+    draws: Vec<Draw>,
     witness: f64,
     look: Look,
+    /// Sum over the modes of the mean square distance from the exact path.
+    strong: f64,
 }
 
 impl Chunk {
@@ -202,10 +229,11 @@ impl Chunk {
         grid: &[Level],
         start: &Moments,
         range: std::ops::Range<usize>,
+        path: Option<&Path>,
     ) -> Result<Self, NoLaw> {
         let model = data.slice(range.clone());
         let mut probe = Probe::new(range.start, range.len());
-        let x = State(probe.draw().0.map(&start.std[range.clone()], &start.mean[range.clone()]));
+        let x = State(probe.draw(Draw::Fresh).0.map(&start.std[range.clone()], &start.mean[range.clone()]));
         let mut cx = Ctx::new(&model, &mut probe, schedule);
         let out = solver.sample(&mut cx, grid, x).0;
         let (nfe, look) = (cx.nfe(), cx.look());
@@ -215,12 +243,30 @@ impl Chunk {
         if look == Look::Sample {
             return Err(NoLaw::Looked);
         }
-        Ok(Chunk {
-            nfe,
-            look,
-            draws: probe.draws(),
-            ..Self::read(&out, &start.std[range.clone()], range.start)
-        })
+        let strong = path.map_or(0.0, |path| Self::strong(&out, data, start, range.clone(), path));
+        let draws = probe.draws().to_vec();
+        Ok(Chunk { nfe, look, draws, strong, ..Self::read(&out, &start.std[range.clone()], range.start) })
+    }
+
+    /// Sum over the modes of the mean square distance from the exact path.
+    fn strong(
+        out: &Affine,
+        data: &Gaussian,
+        start: &Moments,
+        range: std::ops::Range<usize>,
+        path: &Path,
+    ) -> f64 {
+        let mut weights = Vec::new();
+        let one = |(j, mode): (usize, usize)| {
+            weights.clear();
+            for (k, row) in out.rows() {
+                weights.resize(k, 0.0);
+                weights.push(row[j]);
+            }
+            let (mean, c) = (data.mean()[mode], data.variance()[mode]);
+            path.square(mean, c, start.mean[mode], start.std[mode], out.constant()[j], &weights)
+        };
+        range.enumerate().map(one).sum()
     }
 
     /// Mean, gain and spread from the rows, and the witness's distance from what they predict.
@@ -255,8 +301,9 @@ impl Chunk {
             mean,
             gain,
             nfe: 0,
-            draws: 0,
+            draws: Vec::new(),
             look: Look::Never,
+            strong: 0.0,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a solver is handed: a model that counts its own calls, a source of noise, and the schedule.
 
-use crate::schedule::{Level, Schedule};
+use crate::schedule::{Clock, Level, Schedule};
 use crate::state::{Space, State};
 
 /// A model of the data at every noise level. One of the three forms is native; the others follow from
@@ -22,6 +22,11 @@ pub trait Denoiser<V: Space> {
         (-1.0 / at.sigma * &eps).eval()
     }
 
+    /// The exact probability flow from `x` at `t` down to `s`. `None` where the model does not know it in closed form.
+    fn flow(&self, _x: &State<V>, _t: &Level, _s: &Level) -> Option<State<V>> {
+        None
+    }
+
     /// `z` coloured by the root of the covariance of `x_s` given `x_t`: one exact reverse step is the
     /// exact reverse mean plus this. `None` where the model does not know it in closed form.
     fn posterior_noise(&self, _z: &State<V>, _t: &Level, _s: &Level) -> Option<State<V>> {
@@ -37,6 +42,20 @@ pub trait Noise<V> {
 
     /// Noise tied to no interval (Langevin correctors, churn).
     fn fresh(&mut self, x: &State<V>) -> State<V>;
+
+    /// Two independent normals `(z1, z2)` from the path between two levels, as `clock` sees it. With `W` the path as
+    /// a Brownian motion in the clock's own unit, run for `h = |u_s - u_t|` from `t` down to `s`:
+    /// `W_h = sqrt(h) z1` and its area `int_0^h W du = h^{3/2} (z1/2 + z2/sqrt(12))`.
+    fn increment_and_area(
+        &mut self,
+        x: &State<V>,
+        from: &Level,
+        to: &Level,
+        _clock: Clock,
+    ) -> (State<V>, State<V>) {
+        // What has no path has independent normals all the same.
+        (self.increment(x, from, to), self.fresh(x))
+    }
 }
 
 /// Proof that a look at a value is recorded: only [`Ctx`] makes one. A coefficient computed from a look that nobody
@@ -96,6 +115,18 @@ impl<'a, V: Space> Ctx<'a, V> {
         self.noise.increment(x, from, to)
     }
 
+    /// The normals behind the Brownian increment and its space-time area over a step, as `clock` sees them:
+    /// see [`Noise::increment_and_area`]. For methods of strong order above 1.
+    pub fn increment_and_area(
+        &mut self,
+        x: &State<V>,
+        from: &Level,
+        to: &Level,
+        clock: Clock,
+    ) -> (State<V>, State<V>) {
+        self.noise.increment_and_area(x, from, to, clock)
+    }
+
     /// Standard normal noise tied to no interval.
     pub fn fresh(&mut self, x: &State<V>) -> State<V> {
         self.noise.fresh(x)
@@ -111,6 +142,15 @@ impl<'a, V: Space> Ctx<'a, V> {
                 z
             }
         }
+    }
+
+    /// The exact probability flow from `x` at `t` down to `s`, for starting values without an error of their own.
+    /// Refuses the run (and returns `x`) where the model does not know it.
+    pub fn flow(&mut self, x: &State<V>, t: &Level, s: &Level) -> State<V> {
+        self.model.flow(x, t, s).unwrap_or_else(|| {
+            self.refuse("the exact flow is not known for this model");
+            State(V::combine(&[(1.0, &x.0)]))
+        })
     }
 
     /// Root mean square of this very realisation. The exact law refuses a solver that asks.

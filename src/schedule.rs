@@ -10,8 +10,10 @@ use std::f64::consts::FRAC_PI_2;
 use crate::error::{BadInput, Result};
 use crate::metric::minus_ln_1p;
 
+mod clock;
 mod table;
 
+pub use clock::Clock;
 pub use table::{Betas, Table, TableParameters};
 
 /// One noise level, with everything a solver may read of the forward process there.

@@ -13,11 +13,8 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use crate::{
-    run::{Ctx, Recorded},
-    schedule::Level,
-    solver::Erased,
-};
+use crate::run::Recorded;
+use crate::solver::registry::{Erased, RunOn};
 
 /// A batch of states on some device.
 pub trait Space: Sized {
@@ -37,9 +34,9 @@ pub trait Space: Sized {
     /// ```
     fn rms(&self, look: &Recorded) -> f64;
 
-    /// Runs a type-erased solver on this backend: each backend names its own method of [`Erased`].
+    /// A type-erased solver as one on this backend: each backend returns its argument.
     #[doc(hidden)]
-    fn dispatch(solver: &dyn Erased, cx: &mut Ctx<Self>, grid: &[Level], x: State<Self>) -> State<Self>;
+    fn erased(solver: &dyn Erased) -> &dyn RunOn<Self>;
 }
 
 /// A state. The newtype carries the arithmetic, so that a backend implements [`Space`] only.
@@ -54,8 +51,8 @@ pub struct Lin<'a, V> {
     len: usize,
 }
 
-// Fifteen-odd terms are what a 12-stage Runge-Kutta method or a fourth-order multistep one needs.
-const MAX: usize = 16;
+// What a 17-stage Runge-Kutta method needs, or four stages of a fourth-order multistep one.
+const MAX: usize = 20;
 
 impl<'a, V: Space> Lin<'a, V> {
     /// The most states one combination may name.

@@ -356,7 +356,7 @@ fn sizes_that_do_not_fit_are_refused_before_they_are_allocated() {
 data = { name = "power-law", modes = 1000000000000, p = 1.0 } => data.modes = 1000000000000 is too many to hold; give at most
 schedule = { name = "ddpm-discrete", steps = 10000000000 } => schedule cannot be used: steps = 10000000000 is not between 2 and 1000000;
 solver = [{ name = "annealed-langevin", steps_per_level = 1000000000 }] => solver[0].steps_per_level = 1000000000 is not between 1 and 100000;
-solver = [{ name = "annealed-langevin", steps_per_level = 100000 }] => solver[0] ...would ask for 1600000 noises in 8 steps; stay below
+solver = [{ name = "annealed-langevin", steps_per_level = 100000 }] => solver[0] ...would ask for 500000 noises in 4 steps; stay below
 solver = [{ name = "predictor-corrector", corrections = 9223372036854775807 }] => solver[0] ...would ask for ...noises in 4 steps; stay below
 "#,
     );

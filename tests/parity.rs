@@ -4,11 +4,11 @@ use scorebench::data::{Gaussian, Moments};
 use scorebench::grid::{DiscreteFinal, Grid, KarrasFinal, Spacing};
 use scorebench::law::{Init, law};
 use scorebench::run::Ctx;
-use scorebench::schedule::{Level, Schedule, Table, TableParameters};
+use scorebench::schedule::{Clock, Level, Schedule, Table, TableParameters};
 use scorebench::solver::ddim::Ddim;
 use scorebench::solver::ddpm::{Ddpm, Variance};
 use scorebench::solver::dpmpp_2m::DpmPp2m;
-use scorebench::solver::runge_kutta::{Clock, Euler, Heun};
+use scorebench::solver::runge_kutta::{Euler, Heun};
 use scorebench::solver::{Handle, Sample};
 use scorebench::state::{Space, State};
 

@@ -258,6 +258,14 @@ impl<V: PerMode> Denoiser<V> for Modes<'_> {
         self.map(x, at, 0.0, |_, v| -1.0 / v)
     }
 
+    fn flow(&self, x: &State<V>, t: &Level, s: &Level) -> Option<State<V>> {
+        // x_s = alpha_s mu + sqrt(v_s/v_t) (x_t - alpha_t mu).
+        let gain = |c: &f64| (s.marginal_variance(*c) / t.marginal_variance(*c)).sqrt();
+        let gain: Vec<f64> = self.variance.iter().map(gain).collect();
+        let bias: Vec<f64> = self.mean.iter().zip(&gain).map(|(m, g)| (s.alpha - g * t.alpha) * m).collect();
+        Some(State(x.0.per_mode(&gain, &bias)))
+    }
+
     fn posterior_noise(&self, z: &State<V>, t: &Level, s: &Level) -> Option<State<V>> {
         // Variance of x_s given x_t: b v_s/v_t, with b what the forward step adds (0 from an exactly known x_t).
         let b = t.variance_since(s);
@@ -281,6 +289,9 @@ impl Denoiser<Batch> for Gaussian {
     }
     fn score(&self, x: &State<Batch>, at: &Level) -> State<Batch> {
         self.slice(0..self.modes()).score(x, at)
+    }
+    fn flow(&self, x: &State<Batch>, t: &Level, s: &Level) -> Option<State<Batch>> {
+        self.slice(0..self.modes()).flow(x, t, s)
     }
     fn posterior_noise(&self, z: &State<Batch>, t: &Level, s: &Level) -> Option<State<Batch>> {
         self.slice(0..self.modes()).posterior_noise(z, t, s)

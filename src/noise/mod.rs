@@ -3,5 +3,5 @@
 mod probe;
 mod white;
 
-pub use probe::Probe;
+pub use probe::{Draw, Probe};
 pub use white::White;

@@ -2,35 +2,48 @@
 
 use crate::affine::Affine;
 use crate::run::Noise;
-use crate::schedule::Level;
+use crate::schedule::{Clock, Level};
 use crate::state::State;
 
-/// Hands out draw `0, 1, 2, ...` as [`Affine`] states over a range of modes.
+/// Hands out draw `0, 1, 2, ...` as [`Affine`] states over a range of modes, and remembers what each is of.
 #[derive(Clone, Debug)]
 pub struct Probe {
     first_mode: usize,
     modes: usize,
-    draws: usize,
+    draws: Vec<Draw>,
+}
+
+/// What a draw is, as a functional of the Brownian motion `B(kappa^2)` that drives the reverse SDE.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Draw {
+    /// Of no path: the start, churn, Langevin noise.
+    Fresh,
+    /// The increment of `B` between two levels, normalised.
+    Increment(Level, Level),
+    /// The increment between two levels of the Brownian motion that a clock sees, `dW = |dkappa^2/du|^{-1/2} dB`.
+    ClockIncrement(Level, Level, Clock),
+    /// The part of the area under that motion that is independent of its increment.
+    ClockArea(Level, Level, Clock),
 }
 
 impl Probe {
     /// A probe of `modes` modes, the first of which has this global index (the witness's numbers depend on it,
     /// so that results do not depend on how modes are cut into chunks).
     pub fn new(first_mode: usize, modes: usize) -> Self {
-        Probe { first_mode, modes, draws: 0 }
+        Probe { first_mode, modes, draws: Vec::new() }
     }
 
     /// The next draw.
-    pub fn draw(&mut self) -> State<Affine> {
-        let k = self.draws;
-        self.draws += 1;
+    pub fn draw(&mut self, what: Draw) -> State<Affine> {
+        let k = self.draws.len();
+        self.draws.push(what);
         let witness: Vec<f64> = (0..self.modes).map(|j| Self::witness(k, self.first_mode + j)).collect();
         State(Affine::draw(k, &witness))
     }
 
     /// Draws so far.
-    pub fn draws(&self) -> usize {
-        self.draws
+    pub fn draws(&self) -> &[Draw] {
+        &self.draws
     }
 
     /// The witness's number for a draw and a mode: uniform, of unit variance, and a pure function of both.
@@ -47,10 +60,19 @@ impl Probe {
 }
 
 impl Noise<Affine> for Probe {
-    fn increment(&mut self, _: &State<Affine>, _: &Level, _: &Level) -> State<Affine> {
-        self.draw()
+    fn increment(&mut self, _: &State<Affine>, from: &Level, to: &Level) -> State<Affine> {
+        self.draw(Draw::Increment(*from, *to))
     }
     fn fresh(&mut self, _: &State<Affine>) -> State<Affine> {
-        self.draw()
+        self.draw(Draw::Fresh)
+    }
+    fn increment_and_area(
+        &mut self,
+        _: &State<Affine>,
+        from: &Level,
+        to: &Level,
+        clock: Clock,
+    ) -> (State<Affine>, State<Affine>) {
+        (self.draw(Draw::ClockIncrement(*from, *to, clock)), self.draw(Draw::ClockArea(*from, *to, clock)))
     }
 }

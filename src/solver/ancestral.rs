@@ -57,4 +57,7 @@ impl Solver for Ancestral {
         }
         Ok(())
     }
+    fn strong(&self) -> Option<f64> {
+        Some(1.0)
+    }
 }

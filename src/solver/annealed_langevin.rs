@@ -72,8 +72,14 @@ impl Solver for AnnealedLangevin {
         }
         Ok(())
     }
-    fn draws_per_step(&self) -> usize {
-        2 * self.steps_per_level // One level more than steps.
+    fn calls(&self, steps: usize) -> usize {
+        self.steps_per_level.saturating_mul(steps + 1)
+    }
+    fn draws(&self, steps: usize) -> usize {
+        self.steps_per_level.saturating_mul(steps + 1)
+    }
+    fn catalogue() -> Vec<Self> {
+        vec![Self::default(), AnnealedLangevin { epsilon: 1e-4, steps_per_level: 2 }]
     }
     fn limit(&self, _: &Schedule, at: &Level, variance: &[f64]) -> Option<Vec<f64>> {
         // In x: e = a_N/2 alpha^2 = epsilon alpha^2/2.

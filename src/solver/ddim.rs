@@ -53,4 +53,10 @@ impl Solver for Ddim {
             "give 0 (deterministic) to 1 (DDPM)",
         ))
     }
+    fn strong(&self) -> Option<f64> {
+        Some(1.0)
+    }
+    fn catalogue() -> Vec<Self> {
+        [0.0, 0.5, 1.0].map(|eta| Ddim { eta }).into()
+    }
 }

@@ -61,4 +61,11 @@ impl Solver for Ddpm {
     fn needs(&self, _: &Schedule) -> Needs {
         Needs { time: false, alpha: false, sigma: false }
     }
+    fn strong(&self) -> Option<f64> {
+        // Exact in law at every step, but the exact step's noise is no multiple of one increment.
+        Some(1.0)
+    }
+    fn catalogue() -> Vec<Self> {
+        [Variance::FixedSmall, Variance::FixedLarge, Variance::Exact].map(|variance| Ddpm { variance }).into()
+    }
 }

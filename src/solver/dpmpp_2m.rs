@@ -47,4 +47,7 @@ impl Solver for DpmPp2m {
     fn needs(&self, _: &Schedule) -> Needs {
         Needs { time: false, alpha: false, sigma: false }
     }
+    fn catalogue() -> Vec<Self> {
+        [false, true].map(|lower_order_final| DpmPp2m { lower_order_final }).into()
+    }
 }

@@ -50,6 +50,12 @@ impl Solver for EulerMaruyama {
     fn check(&self) -> Result<()> {
         check_lambda(self.lambda)
     }
+    fn strong(&self) -> Option<f64> {
+        Some(1.0)
+    }
+    fn catalogue() -> Vec<Self> {
+        [1.0, 0.0, 0.5, 2.0].map(|lambda| EulerMaruyama { lambda }).into()
+    }
 }
 
 /// The noise share of the lambda family must be a finite number of at least 0.

@@ -83,4 +83,15 @@ impl Solver for ExponentialIntegrator {
     fn check(&self) -> Result<()> {
         euler_maruyama::check_lambda(self.lambda)
     }
+    fn strong(&self) -> Option<f64> {
+        Some(1.0)
+    }
+    fn catalogue() -> Vec<Self> {
+        let frozen = [Frozen::Score, Frozen::Eps, Frozen::D];
+        frozen
+            .into_iter()
+            .flat_map(|frozen| [1.0, 0.0, 0.5].map(|lambda| ExponentialIntegrator { frozen, lambda }))
+            .chain([ExponentialIntegrator { frozen: Frozen::D, lambda: 2.0 }])
+            .collect()
+    }
 }

@@ -86,7 +86,7 @@ impl Sample for SmldChain {
 }
 
 macro_rules! forward_chain {
-    ($type:ident, $family:ident, $schedule:literal, $name:literal, $about:literal, $source:literal, $claim:expr, $time:expr) => {
+    ($type:ident, $family:ident, $schedule:literal, $name:literal, $about:literal, $source:literal, $claim:expr, $time:expr, $catalogue:expr) => {
         impl Solver for $type {
             const NAME: &'static str = $name;
             const ABOUT: &'static str = $about;
@@ -115,6 +115,12 @@ macro_rules! forward_chain {
             fn forward(&self) -> bool {
                 true
             }
+            fn calls(&self, _: usize) -> usize {
+                0
+            }
+            fn catalogue() -> Vec<Self> {
+                $catalogue.into()
+            }
         }
     };
 }
@@ -127,7 +133,8 @@ forward_chain!(
     "the forward chain of DDPM, which tends to the VP-SDE; runs from data to noise",
     "Song et al. 2021, eq. 22 and app. B",
     |_| Claim::Order(1.0),
-    |_| true
+    |_| true,
+    [Table::Sampled, Table::Published].map(|table| DdpmChain { table })
 );
 forward_chain!(
     SmldChain,
@@ -137,5 +144,6 @@ forward_chain!(
     "the forward chain of SMLD/NCSN, which tends to the VE-SDE; runs from data to noise",
     "Song et al. 2021, eq. 19 and app. B",
     |chain| if chain.scales == Scales::Sampled { Claim::Exact } else { Claim::Order(1.0) },
-    |chain| chain.scales == Scales::Published
+    |chain| chain.scales == Scales::Published,
+    [Scales::Published, Scales::Sampled].map(|scales| SmldChain { scales })
 );

@@ -1,4 +1,4 @@
-//! The solvers. One file each; adding one is that file, its `mod` line below and one line in [`registry`].
+//! The solvers. One file each, or one a small family; adding one is that file and one line in the catalogue below.
 //!
 //! A solver carries a state from the noise level `grid[0]` to the last one and owns its loop:
 //!
@@ -21,30 +21,52 @@
 
 use crate::error::Result;
 use crate::run::Ctx;
-use crate::schedule::{Level, Schedule};
-use crate::state::{Lin, Space, State};
+use crate::schedule::{Clock, Level, Schedule};
+use crate::state::{Space, State};
 
-pub mod ancestral;
-pub mod annealed_langevin;
-pub mod ddim;
-pub mod ddpm;
-pub mod dpmpp_2m;
-pub mod euler_maruyama;
-pub mod exponential_integrator;
-pub mod forward;
-pub mod predictor_corrector;
 pub mod registry;
-pub mod reverse_diffusion;
-pub mod runge_kutta;
-pub mod stochastic_heun;
 
 pub use registry::{Erased, Handle};
+
+/// Declares the files of solvers and lists their types for the [`registry`]: a solver's one line outside its own file.
+macro_rules! catalogue {
+    ($($file:ident: $($Type:ident),+;)*) => {
+        $(pub mod $file;)*
+
+        /// The crate's own solvers.
+        fn standard() -> Vec<registry::Entry> {
+            vec![$($(registry::Entry::of::<$file::$Type>(),)+)*]
+        }
+    };
+}
+
+catalogue! {
+    euler_maruyama: EulerMaruyama;
+    reverse_diffusion: ReverseDiffusion;
+    ancestral: Ancestral;
+    ddpm: Ddpm;
+    ddim: Ddim;
+    exponential_integrator: ExponentialIntegrator;
+    runge_kutta: Euler, Heun, Midpoint, Rk4;
+    predictor_corrector: PredictorCorrector;
+    annealed_langevin: AnnealedLangevin;
+    dpmpp_2m: DpmPp2m;
+    stochastic_heun: StochasticHeun;
+    forward: DdpmChain, SmldChain;
+}
 
 /// A sampler: carries `x` from noise level `grid[0]` to the last one. Over a two-point grid it is a step.
 pub trait Sample {
     /// The whole run. `x` is distributed as the start wants it; the result is what the method returns,
     /// with no rescaling and no denoising that the method does not do.
     fn sample<V: Space>(&self, cx: &mut Ctx<V>, grid: &[Level], x: State<V>) -> State<V>;
+
+    /// For an adaptive method: the levels that its error control would visit between the ends of `grid`, found on a
+    /// pilot run from `x` whose norms are expected ones ([`Ctx::expected_rms`]). [`Sample::sample`] then runs over them
+    /// as over any grid, which is what can be measured exactly. `None` for all other methods.
+    fn plan<V: Space>(&self, _cx: &mut Ctx<V>, _grid: &[Level], _x: State<V>) -> Option<Vec<Level>> {
+        None
+    }
 }
 
 /// What a method says of its error in law as the grid is refined; every claim is tested.
@@ -67,6 +89,27 @@ pub struct Needs {
     pub alpha: bool,
     /// It divides by `sigma` at the end of a step: no level may have `sigma = 0`.
     pub sigma: bool,
+}
+
+impl Needs {
+    /// What stages in a clock stand on.
+    pub fn of(clock: Clock) -> Self {
+        Needs { time: clock == Clock::T, alpha: clock != Clock::T, sigma: clock == Clock::Lambda }
+    }
+}
+
+/// What is known of a method apart from its runs, and checked apart from them: the order conditions of its table, the
+/// order it keeps on stiff problems.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proof {
+    /// What it is about, in two or three words.
+    pub what: &'static str,
+    /// The order claimed.
+    pub claimed: f64,
+    /// The order found; less than claimed is a failure.
+    pub found: f64,
+    /// How it was found.
+    pub how: String,
 }
 
 /// A [`Sample`] with everything that the command line, the registry and the tests want to know of it.
@@ -115,9 +158,45 @@ pub trait Solver:
         None
     }
 
-    /// Most noises asked for in a step: what memory and time are estimated from before a run.
-    fn draws_per_step(&self) -> usize {
-        1
+    /// Strong order on the same Brownian path (of the noise in `kappa^2`), for methods that draw their noise from one.
+    fn strong(&self) -> Option<f64> {
+        None
+    }
+
+    /// What the method promises on Gaussian data, where that is more: with an affine model a leading error can vanish.
+    fn on_gaussian_data(&self) -> Claim {
+        self.claim()
+    }
+
+    /// What the method promises on grids whose neighbouring steps differ by a factor however fine they are. Less than
+    /// the claim for multistep methods whose weights are those of equal steps.
+    fn on_uneven_steps(&self) -> Claim {
+        self.on_gaussian_data()
+    }
+
+    /// Model calls in a run of so many steps, to a last level with `sigma > 0`.
+    fn calls(&self, steps: usize) -> usize {
+        steps
+    }
+
+    /// Noises asked for in such a run.
+    fn draws(&self, steps: usize) -> usize {
+        if self.equation() == Some(0.0) { 0 } else { steps }
+    }
+
+    /// What is proved of the method apart from its runs.
+    fn proofs(&self) -> Vec<Proof> {
+        Vec::new()
+    }
+
+    /// The variants that the tests and `scorebench certify` hold to their claims; the first is the default.
+    fn catalogue() -> Vec<Self> {
+        vec![Self::default()]
+    }
+
+    /// Whether [`Sample::plan`] gives the levels; such a method has the parameters `rtol` and `atol`.
+    fn adaptive(&self) -> bool {
+        false
     }
 
     /// True for the forward chains, which run from clean data (first level) to noise.

@@ -165,8 +165,29 @@ impl Solver for PredictorCorrector {
     fn check_schedule(&self, schedule: &Schedule) -> std::result::Result<(), String> {
         self.predictor.check_schedule(schedule)
     }
-    fn draws_per_step(&self) -> usize {
-        self.corrections.saturating_add(self.predictor.draws_per_step())
+    fn strong(&self) -> Option<f64> {
+        if self.corrections == 0 { self.predictor.strong() } else { None }
+    }
+    fn calls(&self, steps: usize) -> usize {
+        self.predictor.calls(1).saturating_add(self.corrections).saturating_mul(steps)
+    }
+    fn draws(&self, steps: usize) -> usize {
+        self.predictor.draws(1).saturating_add(self.corrections).saturating_mul(steps)
+    }
+    fn catalogue() -> Vec<Self> {
+        let default = Self::default;
+        let with = |predictor: Handle| PredictorCorrector { predictor, ..default() };
+        let (ddim, heun) = (|| Handle::new(ddim::Ddim::default()), Handle::new(runge_kutta::Heun::default()));
+        let ancestral = Handle::new(ancestral::Ancestral::default());
+        vec![
+            default(),
+            PredictorCorrector { corrections: 0, ..default() },
+            PredictorCorrector { corrections: 3, step: Some(0.1), ..default() },
+            PredictorCorrector { snr: Some(0.1), scale: Scale::Code, ..with(ancestral) },
+            PredictorCorrector { step: Some(0.1), ..with(ddim()) },
+            PredictorCorrector { first: First::Corrector, scale: Scale::Code, ..with(ddim()) },
+            PredictorCorrector { step: Some(0.1), first: First::Corrector, ..with(heun) },
+        ]
     }
     fn limit(&self, schedule: &Schedule, at: &Level, variance: &[f64]) -> Option<Vec<f64>> {
         if self.corrections == 0 || at.sigma == 0.0 {

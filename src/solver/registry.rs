@@ -11,27 +11,6 @@ use crate::batch::Batch;
 use crate::config;
 use crate::error::BadInput;
 
-fn standard() -> Vec<Entry> {
-    vec![
-        Entry::of::<euler_maruyama::EulerMaruyama>(),
-        Entry::of::<reverse_diffusion::ReverseDiffusion>(),
-        Entry::of::<ancestral::Ancestral>(),
-        Entry::of::<ddpm::Ddpm>(),
-        Entry::of::<ddim::Ddim>(),
-        Entry::of::<exponential_integrator::ExponentialIntegrator>(),
-        Entry::of::<runge_kutta::Euler>(),
-        Entry::of::<runge_kutta::Heun>(),
-        Entry::of::<runge_kutta::Midpoint>(),
-        Entry::of::<runge_kutta::Rk4>(),
-        Entry::of::<predictor_corrector::PredictorCorrector>(),
-        Entry::of::<annealed_langevin::AnnealedLangevin>(),
-        Entry::of::<dpmpp_2m::DpmPp2m>(),
-        Entry::of::<stochastic_heun::StochasticHeun>(),
-        Entry::of::<forward::DdpmChain>(),
-        Entry::of::<forward::SmldChain>(),
-    ]
-}
-
 /// One registered solver type.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
@@ -42,12 +21,14 @@ pub struct Entry {
     /// Paper with equation or algorithm number.
     pub source: &'static str,
     build: fn(Table) -> Result<Handle>,
+    variants: fn() -> Vec<Handle>,
 }
 
 impl Entry {
     /// The entry of a solver type.
     pub fn of<S: Solver>() -> Self {
-        Entry { name: S::NAME, about: S::ABOUT, source: S::SOURCE, build: build::<S> }
+        let variants = || S::catalogue().into_iter().map(Handle::new).collect();
+        Entry { name: S::NAME, about: S::ABOUT, source: S::SOURCE, build: build::<S>, variants }
     }
 
     /// The solver with these parameters (the rest at their defaults).
@@ -56,6 +37,11 @@ impl Entry {
     /// A key, type or value that the solver does not take.
     pub fn build(&self, parameters: Table) -> Result<Handle> {
         (self.build)(parameters)
+    }
+
+    /// The variants that are held to their claims: [`Solver::catalogue`].
+    pub fn variants(&self) -> Vec<Handle> {
+        (self.variants)()
     }
 
     /// Parameters with their default values; optional ones without a default are absent.
@@ -112,14 +98,26 @@ pub fn solver(value: Value) -> Result<Handle> {
     entry.build(parameters)
 }
 
-/// A solver whose type has been forgotten: one method a backend, and what [`Solver`] tells.
+/// A solver on one backend.
+#[doc(hidden)]
+pub trait RunOn<V> {
+    fn sample_on(&self, cx: &mut Ctx<V>, grid: &[Level], x: State<V>) -> State<V>;
+    fn plan_on(&self, cx: &mut Ctx<V>, grid: &[Level], x: State<V>) -> Option<Vec<Level>>;
+}
+
+impl<V: Space, S: Sample> RunOn<V> for S {
+    fn sample_on(&self, cx: &mut Ctx<V>, grid: &[Level], x: State<V>) -> State<V> {
+        self.sample(cx, grid, x)
+    }
+    fn plan_on(&self, cx: &mut Ctx<V>, grid: &[Level], x: State<V>) -> Option<Vec<Level>> {
+        self.plan(cx, grid, x)
+    }
+}
+
+/// A solver whose type has been forgotten: it runs on every backend, and tells what [`Solver`] tells.
 ///
-/// Implemented for every [`Solver`]; a new backend adds one method here.
-pub trait Erased: Send + Sync {
-    #[doc(hidden)]
-    fn sample_affine(&self, cx: &mut Ctx<Affine>, grid: &[Level], x: State<Affine>) -> State<Affine>;
-    #[doc(hidden)]
-    fn sample_batch(&self, cx: &mut Ctx<Batch>, grid: &[Level], x: State<Batch>) -> State<Batch>;
+/// Implemented for every [`Solver`]; a new backend is one more [`RunOn`].
+pub trait Erased: RunOn<Affine> + RunOn<Batch> + Send + Sync {
     /// [`Solver::NAME`].
     fn name(&self) -> &'static str;
     /// All parameters, defaults included.
@@ -139,19 +137,25 @@ pub trait Erased: Send + Sync {
     fn check_schedule(&self, schedule: &Schedule) -> std::result::Result<(), String>;
     /// [`Solver::limit`].
     fn limit(&self, schedule: &Schedule, at: &Level, variance: &[f64]) -> Option<Vec<f64>>;
-    /// [`Solver::draws_per_step`].
-    fn draws_per_step(&self) -> usize;
+    /// [`Solver::strong`].
+    fn strong(&self) -> Option<f64>;
+    /// [`Solver::on_gaussian_data`].
+    fn on_gaussian_data(&self) -> Claim;
+    /// [`Solver::on_uneven_steps`].
+    fn on_uneven_steps(&self) -> Claim;
+    /// [`Solver::calls`].
+    fn calls(&self, steps: usize) -> usize;
+    /// [`Solver::draws`].
+    fn draws(&self, steps: usize) -> usize;
+    /// [`Solver::proofs`].
+    fn proofs(&self) -> Vec<Proof>;
+    /// [`Solver::adaptive`].
+    fn adaptive(&self) -> bool;
     /// [`Solver::forward`].
     fn forward(&self) -> bool;
 }
 
 impl<S: Solver> Erased for S {
-    fn sample_affine(&self, cx: &mut Ctx<Affine>, grid: &[Level], x: State<Affine>) -> State<Affine> {
-        self.sample(cx, grid, x)
-    }
-    fn sample_batch(&self, cx: &mut Ctx<Batch>, grid: &[Level], x: State<Batch>) -> State<Batch> {
-        self.sample(cx, grid, x)
-    }
     fn name(&self) -> &'static str {
         S::NAME
     }
@@ -177,8 +181,26 @@ impl<S: Solver> Erased for S {
     fn limit(&self, schedule: &Schedule, at: &Level, variance: &[f64]) -> Option<Vec<f64>> {
         Solver::limit(self, schedule, at, variance)
     }
-    fn draws_per_step(&self) -> usize {
-        Solver::draws_per_step(self)
+    fn strong(&self) -> Option<f64> {
+        Solver::strong(self)
+    }
+    fn on_gaussian_data(&self) -> Claim {
+        Solver::on_gaussian_data(self)
+    }
+    fn on_uneven_steps(&self) -> Claim {
+        Solver::on_uneven_steps(self)
+    }
+    fn calls(&self, steps: usize) -> usize {
+        Solver::calls(self, steps)
+    }
+    fn draws(&self, steps: usize) -> usize {
+        Solver::draws(self, steps)
+    }
+    fn proofs(&self) -> Vec<Proof> {
+        Solver::proofs(self)
+    }
+    fn adaptive(&self) -> bool {
+        Solver::adaptive(self)
     }
     fn forward(&self) -> bool {
         Solver::forward(self)
@@ -279,7 +301,10 @@ impl std::fmt::Debug for Handle {
 
 impl Sample for Handle {
     fn sample<V: Space>(&self, cx: &mut Ctx<V>, grid: &[Level], x: State<V>) -> State<V> {
-        V::dispatch(&*self.0, cx, grid, x)
+        V::erased(&*self.0).sample_on(cx, grid, x)
+    }
+    fn plan<V: Space>(&self, cx: &mut Ctx<V>, grid: &[Level], x: State<V>) -> Option<Vec<Level>> {
+        V::erased(&*self.0).plan_on(cx, grid, x)
     }
 }
 

@@ -57,4 +57,7 @@ impl Solver for ReverseDiffusion {
         // The VE form works on sigma alone.
         Needs { time: schedule.family() != Family::Ve, alpha: false, sigma: false }
     }
+    fn strong(&self) -> Option<f64> {
+        Some(1.0)
+    }
 }

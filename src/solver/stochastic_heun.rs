@@ -55,4 +55,13 @@ impl Solver for StochasticHeun {
     fn check(&self) -> Result<()> {
         euler_maruyama::check_lambda(self.lambda)
     }
+    fn strong(&self) -> Option<f64> {
+        Some(1.0)
+    }
+    fn calls(&self, steps: usize) -> usize {
+        2 * steps
+    }
+    fn catalogue() -> Vec<Self> {
+        [1.0, 0.0, 0.5].map(|lambda| StochasticHeun { lambda }).into()
+    }
 }

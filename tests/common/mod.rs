@@ -71,58 +71,7 @@ pub fn distance(a: &Moments, b: &Moments, unit: &Moments) -> f64 {
     worst
 }
 
-/// Model calls and draws for N steps.
-pub type Cost = fn(usize) -> (usize, usize);
-
-/// Every registered solver with its defaults, and with other parameters.
-pub const VARIANTS: &[(&str, Cost)] = &[
-    ("euler-maruyama", |n| (n, n)),
-    ("euler-maruyama, lambda = 0.0", |n| (n, 0)),
-    ("euler-maruyama, lambda = 0.5", |n| (n, n)),
-    ("euler-maruyama, lambda = 2.0", |n| (n, n)),
-    ("reverse-diffusion", |n| (n, n)),
-    ("ancestral", |n| (n, n)),
-    ("ddpm", |n| (n, n)),
-    ("ddpm, variance = \"fixed-large\"", |n| (n, n)),
-    ("ddpm, variance = \"exact\"", |n| (n, n)),
-    ("ddim", |n| (n, 0)),
-    ("ddim, eta = 0.5", |n| (n, n)),
-    ("ddim, eta = 1.0", |n| (n, n)),
-    ("exponential-integrator", |n| (n, n)),
-    ("exponential-integrator, lambda = 0.0", |n| (n, 0)),
-    ("exponential-integrator, lambda = 0.5", |n| (n, n)),
-    ("exponential-integrator, frozen = \"eps\"", |n| (n, n)),
-    ("exponential-integrator, frozen = \"eps\", lambda = 0.0", |n| (n, 0)),
-    ("exponential-integrator, frozen = \"eps\", lambda = 0.5", |n| (n, n)),
-    ("exponential-integrator, frozen = \"d\"", |n| (n, n)),
-    ("exponential-integrator, frozen = \"d\", lambda = 0.0", |n| (n, 0)),
-    ("exponential-integrator, frozen = \"d\", lambda = 2.0", |n| (n, n)),
-    ("euler", |n| (n, 0)),
-    ("euler, clock = \"edm\"", |n| (n, 0)),
-    ("heun", |n| (2 * n, 0)),
-    ("heun, clock = \"edm\"", |n| (2 * n, 0)),
-    ("heun, clock = \"edm\", s_churn = 20.0", |n| (2 * n, n)),
-    ("heun, clock = \"edm\", s_churn = 20.0, s_noise = 1.1", |n| (2 * n, n)),
-    ("midpoint", |n| (2 * n, 0)),
-    ("midpoint, clock = \"edm\"", |n| (2 * n, 0)),
-    ("rk4", |n| (4 * n, 0)),
-    ("rk4, clock = \"edm\"", |n| (4 * n, 0)),
-    ("dpmpp-2m", |n| (n, 0)),
-    ("dpmpp-2m, lower_order_final = true", |n| (n, 0)),
-    ("stochastic-heun", |n| (2 * n, n)),
-    ("stochastic-heun, lambda = 0.0", |n| (2 * n, 0)),
-    ("stochastic-heun, lambda = 0.5", |n| (2 * n, n)),
-    ("predictor-corrector", |n| (2 * n, 2 * n)),
-    ("predictor-corrector, corrections = 0", |n| (n, n)),
-    ("predictor-corrector, corrections = 3, step = 0.1", |n| (4 * n, 4 * n)),
-    ("predictor-corrector, snr = 0.1, scale = \"code\", predictor = \"ancestral\"", |n| (2 * n, 2 * n)),
-    ("predictor-corrector, step = 0.1, predictor = \"ddim\"", |n| (2 * n, n)),
-    ("predictor-corrector, predictor = \"ddim\", first = \"corrector\", scale = \"code\"", |n| (2 * n, n)),
-    ("predictor-corrector, step = 0.1, predictor = \"heun\", first = \"corrector\"", |n| (3 * n, n)),
-    ("annealed-langevin", |n| (100 * (n + 1), 100 * (n + 1))),
-    ("annealed-langevin, epsilon = 1e-4, steps_per_level = 2", |n| (2 * (n + 1), 2 * (n + 1))),
-    ("ddpm-chain", |n| (0, n)),
-    ("ddpm-chain, table = \"published\"", |n| (0, n)),
-    ("smld-chain", |n| (0, n)),
-    ("smld-chain, scales = \"sampled\"", |n| (0, n)),
-];
+/// Every variant that the registered solvers hold to their claims.
+pub fn variants() -> Vec<Handle> {
+    registry::all().iter().flat_map(registry::Entry::variants).collect()
+}
