@@ -304,7 +304,11 @@ impl Experiment {
             solvers: match raw.solver {
                 None if raw.catalogue.is_some() => Vec::new(),
                 None => {
-                    return Err(BadInput::about("solver", "is missing", "add solver = [{ name = \"ddim\" }]"));
+                    return Err(BadInput::about(
+                        "solver",
+                        "is missing",
+                        "add solver = [{ name = \"ddim\" }]",
+                    ));
                 }
                 Some(list) => {
                     each("solver", Value::Array(list.into_iter().map(Value::Table).collect()), |v| {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::{Status, print, say};
-use crate::certify::{Certificate, Measured, certify};
+use crate::certify::{Certificate, Measured, certify, certify_as_sold};
 use crate::config::suggest;
 use crate::error::{BadInput, Result};
 use crate::order::Verdict;
@@ -25,6 +25,9 @@ pub(super) struct Certify {
     /// With --readme: exit with 1 if the README is stale, and leave it alone
     #[arg(long, requires = "readme")]
     check: bool,
+    /// Hold solvers to the order they are sold as (by their name or the library that ships them), not to what they keep
+    #[arg(long, conflicts_with = "readme")]
+    as_sold: bool,
     /// Every reason, also of what passed
     #[arg(long, short)]
     verbose: bool,
@@ -44,7 +47,8 @@ impl Certify {
             ));
         }
         let solvers = self.chosen()?;
-        let certificates = parallel::map(&solvers, certify);
+        let measure = if self.as_sold { certify_as_sold } else { certify };
+        let certificates = parallel::map(&solvers, measure);
         if self.readme {
             return splice(&certificates, self.check);
         }
@@ -119,6 +123,9 @@ fn cells(c: &Certificate) -> [String; 11] {
         && p.to_string() != order
     {
         let _ = write!(order, " ({p} here)");
+    }
+    if let Some(p) = c.sold_as {
+        let _ = write!(order, " (sold as {p})");
     }
     let per = |x: f64| if x.fract() == 0.0 { format!("{x}") } else { format!("{x:.2}") };
     let small = |x: Option<f64>| x.map_or(String::new(), |x| format!("{x:.3e}"));

@@ -174,6 +174,11 @@ pub trait Solver:
         self.on_gaussian_data()
     }
 
+    /// The order that its name, its paper or the library that ships it promises, where the method does not keep it.
+    fn sold_as(&self) -> Option<f64> {
+        None
+    }
+
     /// Model calls in a run of so many steps, to a last level with `sigma > 0`.
     fn calls(&self, steps: usize) -> usize {
         steps
