@@ -24,7 +24,13 @@ use crate::run::Ctx;
 use crate::schedule::{Clock, Level, Schedule};
 use crate::state::{Space, State};
 
+pub mod adaptive;
+mod churn;
+pub mod order_conditions;
 pub mod registry;
+mod rock4;
+pub mod tableau;
+mod tables;
 
 pub use registry::{Erased, Handle};
 
@@ -47,7 +53,12 @@ catalogue! {
     ddpm: Ddpm;
     ddim: Ddim;
     exponential_integrator: ExponentialIntegrator;
-    runge_kutta: Euler, Heun, Midpoint, Rk4;
+    runge_kutta: Euler, Heun, Midpoint, Rk4, RungeKutta;
+    implicit_runge_kutta: ImplicitRungeKutta;
+    dpm2: Dpm2;
+    edm_stochastic: EdmStochastic;
+    embedded: Bs23, Dopri5, Rk45, Dop853;
+    stork: Stork2, Stork4;
     predictor_corrector: PredictorCorrector;
     annealed_langevin: AnnealedLangevin;
     dpmpp_2m: DpmPp2m;
