@@ -24,6 +24,7 @@ use crate::run::Ctx;
 use crate::schedule::{Clock, Level, Schedule};
 use crate::state::{Space, State};
 
+pub mod adaptive;
 pub mod registry;
 
 pub use registry::{Erased, Handle};
