@@ -314,10 +314,12 @@ mod tests {
                             for weights in [vec![0.0; draws], projections(&finer, c, draws)] {
                                 let square = |path: &Path| path.square(0.0, c, 0.0, 0.0, 0.0, &weights);
                                 let (got, want) = (square(&path), square(&finer));
-                                let off = if want == 0.0 { got } else { got / want - 1.0 };
-                                worst = worst.max(off.abs());
+                                // Where a fit is good, what is left is a difference of near-equal kernels.
+                                let round_off = 1e-15 * want.sqrt();
+                                let off = (got - want).abs();
+                                worst = worst.max(off / (want + round_off));
                                 assert!(
-                                    off.abs() < 1e-10,
+                                    off <= 1e-10 * want + round_off,
                                     "{schedule:?} {kappas:?} kind {kind}, {steps} steps, l = {l}, c = {c}: {got:e} for {want:e}"
                                 );
                             }
@@ -326,6 +328,7 @@ mod tests {
                 }
             }
         }
+        println!("worst {worst:e}");
         assert!(worst > 0.0);
     }
 
