@@ -3,7 +3,7 @@
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use scorebench::data::Gaussian;
 use scorebench::grid::Grid;
-use scorebench::law::{Init, law};
+use scorebench::law::{Init, law, law_on_path};
 use scorebench::schedule::Schedule;
 use scorebench::solver::{
     Sample, ddim::Ddim, ddpm::Ddpm, dpmpp_2m::DpmPp2m, stochastic_heun::StochasticHeun,
@@ -16,11 +16,23 @@ fn run(solver: &(impl Sample + Sync), modes: usize, steps: usize) -> f64 {
     law(solver, &data, &schedule, &grid, Init::Marginal).unwrap().moments.std[0]
 }
 
+fn strong(solver: &(impl Sample + Sync), modes: usize, steps: usize, l: f64) -> f64 {
+    let schedule = Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 };
+    let data = Gaussian::power_law(modes, 1.0).unwrap();
+    let grid = Grid::UniformT { start: 1.0, end: 1e-3 }.levels(&schedule, Some(steps)).unwrap();
+    law_on_path(solver, &data, &schedule, &grid, Init::Marginal, Some(l)).unwrap().strong_error.unwrap()
+}
+
 fn cost(c: &mut Criterion) {
     let mut group = c.benchmark_group("law");
     group.sample_size(10);
     // The case the bench promises: DDPM, 1000 steps, 3072 modes.
     group.bench_function("ddpm/steps=1000/modes=3072", |b| b.iter(|| run(&Ddpm::default(), 3072, 1000)));
+    // The same with its strong error, of a member that is cheap to follow and of one that takes powers.
+    for l in [1.0, 0.5] {
+        let id = BenchmarkId::new("ddpm and strong error/steps=1000/modes=3072, by l", l);
+        group.bench_with_input(id, &l, |b, &l| b.iter(|| strong(&Ddpm::default(), 3072, 1000, l)));
+    }
     for steps in [125, 250, 500] {
         group.throughput(Throughput::Elements((steps * steps / 2) as u64));
         group.bench_with_input(BenchmarkId::new("ddpm, modes=768, by steps", steps), &steps, |b, &n| {

@@ -63,6 +63,8 @@ catalogue! {
     annealed_langevin: AnnealedLangevin;
     dpmpp_2m: DpmPp2m;
     stochastic_heun: StochasticHeun;
+    stochastic_runge_kutta: Sra1, Sra3, Sosra, StochasticRungeKutta;
+    gotta_go_fast: GottaGoFast;
     forward: DdpmChain, SmldChain;
 }
 
@@ -172,6 +174,11 @@ pub trait Solver:
     /// Strong order on the same Brownian path (of the noise in `kappa^2`), for methods that draw their noise from one.
     fn strong(&self) -> Option<f64> {
         None
+    }
+
+    /// Strong order on Gaussian data, where that is more: the drift is linear there, the noise additive.
+    fn strong_on_gaussian_data(&self) -> Option<f64> {
+        self.strong()
     }
 
     /// What the method promises on Gaussian data, where that is more: with an affine model a leading error can vanish.

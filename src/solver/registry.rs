@@ -139,6 +139,8 @@ pub trait Erased: RunOn<Affine> + RunOn<Batch> + Send + Sync {
     fn limit(&self, schedule: &Schedule, at: &Level, variance: &[f64]) -> Option<Vec<f64>>;
     /// [`Solver::strong`].
     fn strong(&self) -> Option<f64>;
+    /// [`Solver::strong_on_gaussian_data`].
+    fn strong_on_gaussian_data(&self) -> Option<f64>;
     /// [`Solver::on_gaussian_data`].
     fn on_gaussian_data(&self) -> Claim;
     /// [`Solver::on_uneven_steps`].
@@ -185,6 +187,9 @@ impl<S: Solver> Erased for S {
     }
     fn strong(&self) -> Option<f64> {
         Solver::strong(self)
+    }
+    fn strong_on_gaussian_data(&self) -> Option<f64> {
+        Solver::strong_on_gaussian_data(self)
     }
     fn on_gaussian_data(&self) -> Claim {
         Solver::on_gaussian_data(self)

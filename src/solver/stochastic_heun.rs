@@ -56,7 +56,8 @@ impl Solver for StochasticHeun {
         euler_maruyama::check_lambda(self.lambda)
     }
     fn strong(&self) -> Option<f64> {
-        Some(1.0)
+        // Sees increments alone: see `crate::strong`.
+        Some(if self.lambda == 0.0 { 2.0 } else { 1.0 })
     }
     fn calls(&self, steps: usize) -> usize {
         2 * steps
