@@ -66,6 +66,11 @@ catalogue! {
     stochastic_runge_kutta: Sra1, Sra3, Sosra, StochasticRungeKutta;
     gotta_go_fast: GottaGoFast;
     forward: DdpmChain, SmldChain;
+    exponential_runge_kutta: ExponentialRungeKutta;
+    dpm_solver: DpmSolver1, DpmSolver2, DpmSolver3, DpmPp1, DpmPp2s, DpmPp3s;
+    dpm_fast: DpmFast;
+    dpm_solver_singlestep: DpmSolverSinglestep;
+    dpm_solver_adaptive: DpmSolver12, DpmSolver23;
 }
 
 /// A sampler: carries `x` from noise level `grid[0]` to the last one. Over a two-point grid it is a step.
