@@ -24,6 +24,7 @@ use crate::run::Ctx;
 use crate::schedule::{Clock, Level, Schedule};
 use crate::state::{Space, State};
 
+pub mod multistep;
 pub mod registry;
 
 pub use registry::{Erased, Handle};
@@ -50,7 +51,14 @@ catalogue! {
     runge_kutta: Euler, Heun, Midpoint, Rk4;
     predictor_corrector: PredictorCorrector;
     annealed_langevin: AnnealedLangevin;
+    adams_bashforth: AdamsBashforth, Lms;
+    abnorsett: AbNorsett;
+    pndm: Pndm, Plms;
+    ipndm: Ipndm, IpndmV;
+    deis: Deis;
     dpmpp_2m: DpmPp2m;
+    dpmpp_3m: DpmPp3m;
+    unipc: UniP, UniPc;
     stochastic_heun: StochasticHeun;
     forward: DdpmChain, SmldChain;
 }
