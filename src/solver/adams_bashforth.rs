@@ -57,7 +57,8 @@ impl Solver for AdamsBashforth {
         Some(0.0)
     }
     fn needs(&self, _: &Schedule) -> Needs {
-        Needs::of(self.clock)
+        let needs = Needs::of(self.clock);
+        Needs { alpha: needs.alpha && !self.warm_up.leaves_alpha_0(self.order), ..needs }
     }
     fn check(&self) -> Result<()> {
         check_order(self.order, 5)

@@ -1,5 +1,5 @@
 //! DEIS, the exponential multistep methods of Zhang & Chen 2023, for deterministic sampling.
-use super::multistep::{History, WarmUp, check_order, integrals};
+use super::multistep::{Form, History, WarmUp, check_order, integrals};
 use super::*;
 use crate::math::gauss_legendre;
 
@@ -131,7 +131,7 @@ impl Solver for Deis {
         Some(0.0)
     }
     fn needs(&self, _: &Schedule) -> Needs {
-        Needs { time: false, alpha: true, sigma: false }
+        Form::Eps.needs(self.warm_up, self.order)
     }
     fn check(&self) -> Result<()> {
         check_order(self.order, 4)

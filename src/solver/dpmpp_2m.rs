@@ -75,7 +75,7 @@ impl Solver for DpmPp2m {
         Some(0.0)
     }
     fn needs(&self, _: &Schedule) -> Needs {
-        self.form.needs()
+        self.form.needs(self.warm_up, 2)
     }
     fn calls(&self, steps: usize) -> usize {
         self.warm_up.calls(2, steps)

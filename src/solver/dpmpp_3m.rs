@@ -92,7 +92,7 @@ impl Solver for DpmPp3m {
         Some(0.0)
     }
     fn needs(&self, _: &Schedule) -> Needs {
-        self.form.needs()
+        self.form.needs(self.warm_up, 3)
     }
     fn calls(&self, steps: usize) -> usize {
         self.warm_up.calls(3, steps)

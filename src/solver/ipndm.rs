@@ -1,7 +1,7 @@
 //! iPNDM (Zhang & Chen 2023, app. H.2: PNDM without its Runge-Kutta start), with the weights of equal steps or of the
 //! steps taken.
 use super::adams_bashforth::weights;
-use super::multistep::{History, WarmUp, check_order};
+use super::multistep::{Form, History, WarmUp, check_order};
 use super::pndm::{EQUAL_STEPS, transfer};
 use super::*;
 
@@ -161,7 +161,7 @@ impl Solver for IpndmV {
         Some(0.0)
     }
     fn needs(&self, _: &Schedule) -> Needs {
-        Needs::of(Clock::Edm)
+        Form::Eps.needs(self.warm_up, self.order)
     }
     fn check(&self) -> Result<()> {
         check_order(self.order, 4)

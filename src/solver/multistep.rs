@@ -42,6 +42,11 @@ impl WarmUp {
         }
     }
 
+    /// Whether a first step from `alpha = 0` is not the method's own: the exact flow stands there.
+    pub(super) fn leaves_alpha_0(self, order: usize) -> bool {
+        self == WarmUp::Exact && order > 1
+    }
+
     /// Model calls of a method of one call a step and `order` evaluations.
     pub(super) fn calls(self, order: usize, steps: usize) -> usize {
         steps + if self == WarmUp::OneStep { 3 * (order - 1).min(steps) } else { 0 }
@@ -204,8 +209,8 @@ impl Form {
     }
 
     /// What methods of this form stand on, whose step to `sigma = 0` holds the newest value.
-    pub(super) fn needs(self) -> Needs {
-        Needs { time: false, alpha: self == Form::Eps, sigma: false }
+    pub(super) fn needs(self, warm_up: WarmUp, order: usize) -> Needs {
+        Needs { time: false, alpha: self == Form::Eps && !warm_up.leaves_alpha_0(order), sigma: false }
     }
 }
 

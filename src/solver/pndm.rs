@@ -1,5 +1,5 @@
 //! PNDM (Liu et al. 2022) and its variant PLMS: Adams-Bashforth weights of equal steps, on whatever steps there are.
-use super::multistep::WarmUp;
+use super::multistep::{Form, WarmUp};
 use super::*;
 
 /// Weights of Adams-Bashforth methods on equal steps, newest slope first.
@@ -56,7 +56,7 @@ macro_rules! both {
                 Some(0.0)
             }
             fn needs(&self, _: &Schedule) -> Needs {
-                Needs { time: false, alpha: true, sigma: false }
+                Form::Eps.needs(self.warm_up, 4)
             }
             fn calls(&self, steps: usize) -> usize {
                 let published: fn(usize) -> usize = $calls;

@@ -97,7 +97,8 @@ impl Method {
                     (form.step(&x, (t, s), a.into_iter().zip(&past.values)), finite.then_some(order))
                 }
             };
-            last = predicted.map(|order| (std::mem::replace(&mut x, next), order));
+            let before = std::mem::replace(&mut x, next);
+            last = predicted.map(|order| (before, order));
         }
         x
     }
@@ -147,7 +148,7 @@ impl Solver for UniP {
         Some(0.0)
     }
     fn needs(&self, _: &Schedule) -> Needs {
-        self.form.needs()
+        self.form.needs(self.warm_up, self.order)
     }
     fn check(&self) -> Result<()> {
         check_order(self.order, 4)
@@ -225,7 +226,7 @@ impl Solver for UniPc {
         Some(0.0)
     }
     fn needs(&self, _: &Schedule) -> Needs {
-        self.form.needs()
+        self.form.needs(self.warm_up, self.order)
     }
     fn check(&self) -> Result<()> {
         check_order(self.order, 4)
