@@ -52,6 +52,15 @@ catalogue! {
     annealed_langevin: AnnealedLangevin;
     dpmpp_2m: DpmPp2m;
     stochastic_heun: StochasticHeun;
+    k_ancestral: EulerAncestral, Dpm2Ancestral, DpmPp2sAncestral;
+    dpmpp_sde: DpmPpSde, DpmPp2sSde;
+    dpmpp_multistep_sde: DpmPp2mSde, DpmPp3mSde;
+    sde_dpm_solver: SdeDpmSolver1, SdeDpmSolver2;
+    sa_solver: SaSolver;
+    er_sde: ErSde;
+    gddim: Gddim;
+    restart: Restart;
+    seeds: Seeds1, Seeds2, Seeds3;
     forward: DdpmChain, SmldChain;
 }
 
