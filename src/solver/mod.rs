@@ -73,6 +73,15 @@ catalogue! {
     stochastic_heun: StochasticHeun;
     stochastic_runge_kutta: Sra1, Sra3, Sosra, StochasticRungeKutta;
     gotta_go_fast: GottaGoFast;
+    k_ancestral: EulerAncestral, Dpm2Ancestral, DpmPp2sAncestral;
+    dpmpp_sde: DpmPpSde, DpmPp2sSde;
+    dpmpp_multistep_sde: DpmPp2mSde, DpmPp3mSde;
+    sde_dpm_solver: SdeDpmSolver1, SdeDpmSolver2;
+    sa_solver: SaSolver;
+    er_sde: ErSde;
+    gddim: Gddim;
+    restart: Restart;
+    seeds: Seeds1, Seeds2, Seeds3;
     forward: DdpmChain, SmldChain;
     exponential_runge_kutta: ExponentialRungeKutta;
     dpm_solver: DpmSolver1, DpmSolver2, DpmSolver3, DpmPp1, DpmPp2s, DpmPp3s;
