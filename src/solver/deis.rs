@@ -59,8 +59,8 @@ impl Deis {
         levels: &[Level],
     ) -> Vec<f64> {
         let (from, length) = (self.variant.of(t), self.variant.of(s) - self.variant.of(t));
-        if levels.len() == 1 || !length.is_finite() {
-            // DDIM; also where the variable has no value at sigma = 0.
+        if levels.len() == 1 || length == 0.0 || !length.is_finite() {
+            // DDIM; also where the variable has no value at sigma = 0, and in diffusers' last step of length 0.
             return vec![s.kappa() - t.kappa()];
         }
         let nodes: Vec<f64> = levels.iter().map(|level| (self.variant.of(level) - from) / length).collect();

@@ -93,8 +93,9 @@ pub enum Weights {
     /// Adams-Bashforth's.
     #[default]
     Exact,
-    /// As in diff-sampler (and what took it from there), where the factor of the second difference lacks a pair of
-    /// parentheses: right on equal steps, of order 2 on uneven ones.
+    /// As in diff-sampler, and in all that took it from there. The factor of the second difference lacks a pair of
+    /// parentheses (right on equal steps only); in that of the third a sign is wrong, and in the oldest value's weight
+    /// `h_1/h_2` stands for `h_2/h_3`, so that the four weights do not even sum to 1.
     Shipped,
 }
 
@@ -106,18 +107,27 @@ impl Default for IpndmV {
 
 impl Weights {
     fn of(self, levels: &[Level], s: &Level) -> Vec<f64> {
-        let mut b = weights(Clock::Edm, levels, s);
-        if self == Weights::Shipped && levels.len() > 2 {
-            // Both share the first difference and the third; the second is k_t - (1 + r) k_1 + r k_2, r = h_1/h_2.
-            let step = |j: usize| Clock::Edm.length(&levels[j], &levels[j - 1]);
-            let (h, h1, h2) = (Clock::Edm.length(&levels[0], s), step(1), step(2));
-            let product = h * (h + h1) / (h1 * (h1 + h2));
-            let exact = 0.5 * (1.0 - h / (3.0 * (h + h1))) * product;
-            let excess = 0.5 * (1.0 - h / (3.0 * (h + h1)) * product) - exact;
-            let r = h1 / h2;
-            for (b, c) in b.iter_mut().zip([1.0, -(1.0 + r), r]) {
-                *b += excess * c;
-            }
+        if self == Weights::Exact || levels.len() < 3 {
+            return weights(Clock::Edm, levels, s);
+        }
+        let step = |j: usize| Clock::Edm.length(&levels[j], &levels[j - 1]);
+        let (h, h1, h2) = (Clock::Edm.length(&levels[0], s), step(1), step(2));
+        let (first, r) = (0.5 * h / h1, h1 / h2);
+        // Half of (1 - ...) times the fraction is meant.
+        let second = 0.5 * (1.0 - h / (3.0 * (h + h1)) * (h * (h + h1)) / (h1 * (h1 + h2)));
+        let mut b = vec![1.0 + first + second, -first - (1.0 + r) * second, r * second];
+        if levels.len() > 3 {
+            let h3 = step(3);
+            let q = h1 * (h1 + h2) / (h2 * (h2 + h3));
+            // Minus is meant ...
+            let third =
+                0.5 * (1.0 - h / (3.0 * (h + h1))) + (1.0 - h / (2.0 * (h + h1))) * h / (6.0 * (h + h1 + h2));
+            let third = third * h * (h + h1) * (h + h1 + h2) / (h1 * (h1 + h2) * (h1 + h2 + h3));
+            b[0] += third;
+            b[1] -= (1.0 + r + q) * third;
+            b[2] += (r + q * (1.0 + h2 / h3)) * third;
+            // ... and h2/h3.
+            b.push(-q * r * third);
         }
         b
     }
@@ -137,14 +147,6 @@ impl Sample for IpndmV {
     }
 }
 
-impl IpndmV {
-    /// The order, of which the shipped weights leave no more than `shipped`.
-    fn order_up_to(&self, shipped: usize) -> usize {
-        let most = if self.weights == Weights::Shipped { shipped } else { 4 };
-        self.warm_up.order(self.order.min(most), 2)
-    }
-}
-
 impl Solver for IpndmV {
     const NAME: &'static str = "ipndm-v";
     const ABOUT: &'static str =
@@ -152,10 +154,16 @@ impl Solver for IpndmV {
     const SOURCE: &'static str = "zju-pi/diff-sampler, ipndm_v_sampler; Zhang & Chen 2023, app. H.2";
 
     fn claim(&self) -> Claim {
-        Claim::Order(self.order_up_to(3) as f64)
+        // On smooth grids the sum of the weights is off by the change of the steps' ratio, that is by h^2.
+        let wrong_sum = self.weights == Weights::Shipped && self.order == 4;
+        Claim::Order(if wrong_sum { 2 } else { self.warm_up.order(self.order, 2) } as f64)
     }
     fn on_uneven_steps(&self) -> Claim {
-        Claim::Order(self.order_up_to(2) as f64)
+        match (self.weights, self.order) {
+            (Weights::Shipped, 4) => Claim::Floor,
+            (Weights::Shipped, 3) => Claim::Order(2.0),
+            _ => Solver::claim(self),
+        }
     }
     fn equation(&self) -> Option<f64> {
         Some(0.0)
@@ -172,6 +180,7 @@ impl Solver for IpndmV {
     fn catalogue() -> Vec<Self> {
         let one_step = IpndmV { warm_up: WarmUp::OneStep, ..Self::default() };
         let shipped = IpndmV { weights: Weights::Shipped, ..one_step.clone() };
-        vec![Self::default(), one_step, IpndmV { order: 3, ..shipped.clone() }, shipped]
+        // (Shipped weights of order 4 have another order on every kind of grid.)
+        vec![Self::default(), one_step, IpndmV { order: 3, ..shipped }]
     }
 }

@@ -176,9 +176,8 @@ impl Form {
         let h = s.lambda() - t.lambda();
         let (keep, gain) = match self {
             Form::D => (s.sigma / t.sigma, -s.alpha * (-h).exp_m1()),
-            // sigma_s expm1(h), where that is 0 times infinity.
-            Form::Eps if s.sigma == 0.0 => (s.alpha / t.alpha, -s.alpha * t.kappa()),
-            Form::Eps => (s.alpha / t.alpha, -s.sigma * h.exp_m1()),
+            // sigma_s expm1(h), without 0 times infinity at sigma_s = 0.
+            Form::Eps => (s.alpha / t.alpha, s.alpha * (s.kappa() - t.kappa())),
         };
         let terms = terms.into_iter().map(|(a, m)| (gain * a, m));
         Lin::sum(std::iter::once((keep, x)).chain(terms)).eval()
