@@ -42,9 +42,22 @@ fn slopes(solver: &Handle, schedule: &Schedule, rule: &str, steps: &[usize]) -> 
     errors.windows(2).map(|e| (e[0] / e[1]).log2()).collect()
 }
 
-/// On uniform-lambda the first-order defects of the eps-frozen SDE integrator sum to nearly nothing: see below.
+/// On uniform-lambda the first-order defects of the eps-frozen SDE integrators sum to nearly nothing (see below), and
+/// the second-order ones of two stages after them; so do the third-order ones of three values without noise. SA-Solver's
+/// defects of second order, which are those of its first and last steps, show on neither rule before round-off. All are
+/// measured on another grid in `identities_sde.rs`.
 fn exception(label: &str, rule: &str) -> bool {
-    label.contains("frozen=eps") && !label.contains("lambda=0)") && rule.starts_with("uniform-lambda")
+    let frozen = label.contains("frozen=eps") && !label.contains("lambda=0)");
+    let even = [
+        "seeds-1",
+        "seeds-1(lambda=0.5)",
+        "seeds-2",
+        "seeds-2(lambda=0.5)",
+        "sde-dpm-solver-1",
+        "dpmpp-3m-sde(eta=0, warm_up=exact)",
+        "sa-solver(corrector_order=0, predictor_order=3, tau=0, warm_up=exact)",
+    ];
+    label == "sa-solver" || (frozen || even.contains(&label)) && rule.starts_with("uniform-lambda")
 }
 
 #[test]
@@ -54,7 +67,7 @@ fn every_claimed_order_is_measured() {
         let Claim::Order(claimed) = solver.on_gaussian_data() else { continue };
         let (schedule, rules) = problems(&solver);
         for rule in rules.iter().filter(|rule| !exception(&solver.label(), rule)) {
-            let got = slopes(&solver, &schedule, rule, ladder(claimed));
+            let got = slopes(&solver, &schedule, rule, ladder(&solver.label(), claimed));
             if got.iter().any(|slope| (slope - claimed).abs() > 0.05 || slope.is_nan()) {
                 wrong.push(format!("{solver:?} on {rule}: {got:?} for {claimed}"));
             }
@@ -64,8 +77,17 @@ fn every_claimed_order_is_measured() {
 }
 
 /// Step counts between the pre-asymptotic and round-off.
-fn ladder(order: f64) -> &'static [usize] {
+fn ladder(label: &str, order: f64) -> &'static [usize] {
     match order {
+        // Two defects of neighbouring orders that part late; without noise, more steps cost nothing.
+        _ if label.starts_with("sa-solver(tau=0)") => &[4096, 8192, 16384],
+        _ if label.contains("phi3=diffusers") => &[256, 512, 1024],
+        p if p <= 3.0 && ["dpmpp-2s-sde", "dpmpp-3m-sde", "er-sde"].iter().any(|n| label.starts_with(n)) => {
+            &[1024, 2048, 4096]
+        }
+        p if p <= 4.0 && ["dpmpp-sde", "sa-", "sde-", "seeds-"].iter().any(|n| label.starts_with(n)) => {
+            &[512, 1024, 2048]
+        }
         p if p <= 4.0 => &[256, 512, 1024],
         p if p <= 5.0 => &[128, 256, 512],
         _ => &[64, 128, 256],
