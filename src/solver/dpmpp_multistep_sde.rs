@@ -358,7 +358,6 @@ impl Solver for DpmPp3mSde {
         vec![
             Self::default(),
             with(Phi3::KDiffusion, 1.0),
-            with(Phi3::Diffusers, 1.0),
             DpmPp3mSde { warm_up: WarmUp::Exact, ..with(Phi3::Corrected, 0.0) },
             with(Phi3::KDiffusion, 0.0),
             with(Phi3::Diffusers, 0.0),
