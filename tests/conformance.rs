@@ -48,50 +48,6 @@ fn slopes(solver: &Handle, schedule: &Schedule, rule: &str, steps: &[usize]) -> 
     errors.windows(2).map(|e| (e[0] / e[1]).log2()).collect()
 }
 
-/// On uniform-lambda the first-order defects of the eps-frozen SDE integrator sum to nearly nothing: see below.
-fn exception(label: &str, rule: &str) -> bool {
-    label.contains("frozen=eps") && !label.contains("lambda=0)") && rule.starts_with("uniform-lambda")
-}
-
-#[test]
-fn every_claimed_order_is_measured() {
-    let mut wrong = Vec::new();
-    for solver in variants().into_iter().filter(|s| !s.adaptive()) {
-        let Claim::Order(claimed) = solver.on_gaussian_data() else { continue };
-        let (schedule, rules) = problems(&solver);
-        for rule in rules.iter().filter(|rule| !exception(&solver.label(), rule)) {
-            let got = slopes(&solver, &schedule, rule, ladder(&solver, claimed));
-            let off = got.iter().any(|slope| (slope - claimed).abs() > 0.05 || slope.is_nan());
-            if off && !settles(&solver, &schedule, rule, claimed) {
-                wrong.push(format!("{solver:?} on {rule}: {got:?} for {claimed}"));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-/// Small errors of high order reach round-off before their slope has come within 0.05 of its limit: whether the last
-/// slope above it tends there, its distance from the limit halving with the steps.
-fn settles(solver: &Handle, schedule: &Schedule, rule: &str, claimed: f64) -> bool {
-    let steps = [8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024];
-    let errors = steps.map(|n| error(solver, schedule, &levels(schedule, rule, n)));
-    let slope = |k: usize| (errors[k - 2] / errors[k]).log2();
-    let Some(last) = errors.iter().rposition(|e| *e > 5e-13).filter(|k| *k >= 4) else { return false };
-    let limit = 2.0 * slope(last) - slope(last - 2);
-    (limit - claimed).abs() <= 0.05 && (slope(last) - claimed).abs() <= 0.25
-}
-
-/// Step counts between the pre-asymptotic and round-off.
-fn ladder(solver: &Handle, order: f64) -> &'static [usize] {
-    match order {
-        p if p <= 4.0 => &[256, 512, 1024],
-        // With their history, multistep methods span more of the grid and take longer to settle.
-        p if p <= 5.0 && solver.parameters().contains_key("warm_up") => &[256, 512],
-        p if p <= 5.0 => &[128, 256, 512],
-        _ => &[64, 128, 256],
-    }
-}
-
 #[test]
 fn from_any_start_a_method_tends_to_the_member_of_the_family_it_names() {
     // The marginal is every member's; another start tells them apart. A fifth of the way down it is not forgotten yet.

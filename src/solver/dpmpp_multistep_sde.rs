@@ -6,8 +6,9 @@
 //! through the last values of `d` gives phi-functions of `-H`. Without noise three values make order 3; with noise the
 //! order is 2 for any number of them, because one noise a step does not tell how it acts within the step
 //! (a term `h^3/12` in the variance at every step).
-use super::k_ancestral::{check_noise, claimed, member};
+use super::k_ancestral::{self, check_noise, claimed, member};
 use super::*;
+use crate::error::BadInput;
 use crate::math::phi;
 
 /// The part of a step that all share.
@@ -69,8 +70,30 @@ pub enum WarmUp {
     /// With a step of first order.
     #[default]
     Published,
-    /// With a two-stage step, `dpmpp-sde`'s with `r = 1/2` on the same Brownian path.
+    /// With a two-stage step halfway in `lambda`, on the same Brownian path.
     OneStep,
+    /// Along the exact probability flow, which is known on Gaussian data; for methods without noise.
+    Exact,
+}
+
+impl WarmUp {
+    /// An exact start is the flow's, whatever else the method would solve.
+    pub(crate) fn check(self, noise: f64) -> Result<()> {
+        if self == WarmUp::Exact && noise > 0.0 {
+            let why = "follows the probability flow, which this method does not solve";
+            return Err(BadInput::new("warm_up", "exact", why, "give published, or turn the noise off"));
+        }
+        Ok(())
+    }
+
+    /// For methods of more than two values, which one two-stage step does not start.
+    pub(crate) fn check_without_one_step(self, noise: f64) -> Result<()> {
+        if self == WarmUp::OneStep {
+            let why = "starts methods of two values only";
+            return Err(BadInput::new("warm_up", "one-step", why, "give published or exact"));
+        }
+        self.check(noise)
+    }
 }
 
 impl Default for DpmPp2mSde {
@@ -124,6 +147,11 @@ impl Sample for DpmPp2mSde {
                 last = Some((step.h, d));
                 continue;
             }
+            if i == 0 && self.warm_up == WarmUp::Exact && !low {
+                x = cx.flow(&x, t, s);
+                last = Some((step.h, d));
+                continue;
+            }
             let z = (self.eta > 0.0 && s.sigma > 0.0).then(|| cx.increment(&x, t, s));
             let mut mean = step.keep * &x + step.gain * &d;
             if let Some((h_last, d_last)) = last.as_ref().filter(|_| !low) {
@@ -151,10 +179,11 @@ impl Solver for DpmPp2mSde {
         Needs { time: false, alpha: false, sigma: false }
     }
     fn check(&self) -> Result<()> {
-        check_noise(self.eta, self.s_noise)
+        check_noise(self.eta, self.s_noise)?;
+        self.warm_up.check(self.eta)
     }
     fn strong(&self) -> Option<f64> {
-        member(1.0, self.s_noise)
+        k_ancestral::strong(self.eta, self.s_noise)
     }
     fn calls(&self, steps: usize) -> usize {
         steps + self.extra(steps)
@@ -193,6 +222,8 @@ pub struct DpmPp3mSde {
     pub eta: f64,
     /// Standard deviation of the noise added, in units of what is due.
     pub s_noise: f64,
+    /// How the first two steps are taken: as published, by steps of order 1 and 2, or exact.
+    pub warm_up: WarmUp,
     /// Whether the last steps are of order 2 and 1, as libraries do for short runs.
     pub lower_order_final: bool,
 }
@@ -208,13 +239,20 @@ pub enum Phi3 {
     #[serde(alias = "shipped")]
     KDiffusion,
     /// `-phi_2(-H) - 1/2` for `1/2 - phi_2(-H)`, a sign turned, and a midpoint weight in the second step: diffusers'
-    /// `sde-dpmsolver++` of order 3. Order 1.
+    /// `sde-dpmsolver++` of order 3. Order 1 at best: with `a = alpha dd/dx/2` the step's recurrence has the roots of
+    /// `r^2 + a (r - 1)`, and as noise falls `a` tends to 1/2 and a root to -1; uneven steps push it beyond.
     Diffusers,
 }
 
 impl Default for DpmPp3mSde {
     fn default() -> Self {
-        DpmPp3mSde { phi3: Phi3::Corrected, eta: 1.0, s_noise: 1.0, lower_order_final: false }
+        DpmPp3mSde {
+            phi3: Phi3::Corrected,
+            eta: 1.0,
+            s_noise: 1.0,
+            warm_up: WarmUp::Published,
+            lower_order_final: false,
+        }
     }
 }
 
@@ -258,6 +296,11 @@ impl Sample for DpmPp3mSde {
             };
             let r: Vec<f64> = past.iter().rev().take(order - 1).map(|(h, _)| h / step.h).collect();
             let (new, old) = self.weights(&step, s, &r);
+            if past.len() < 2 && self.warm_up == WarmUp::Exact && s.sigma > 0.0 {
+                x = cx.flow(&x, t, s);
+                past.push((step.h, d));
+                continue;
+            }
             let mut mean = step.keep * &x + step.gain * &d;
             if let (1.., [.., (_, d_1)]) = (r.len(), past.as_slice()) {
                 mean = mean + new * (&d - d_1);
@@ -283,7 +326,8 @@ impl Solver for DpmPp3mSde {
 
     fn claim(&self) -> Claim {
         let order = match self.phi3 {
-            Phi3::Corrected if self.eta == 0.0 => 3.0,
+            // (The first step of the published start leaves an error h^2 d'(t).)
+            Phi3::Corrected if self.eta == 0.0 && self.warm_up == WarmUp::Exact => 3.0,
             Phi3::Corrected | Phi3::KDiffusion => 2.0,
             Phi3::Diffusers => 1.0,
         };
@@ -296,20 +340,27 @@ impl Solver for DpmPp3mSde {
         Needs { time: false, alpha: false, sigma: false }
     }
     fn check(&self) -> Result<()> {
-        check_noise(self.eta, self.s_noise)
+        check_noise(self.eta, self.s_noise)?;
+        self.warm_up.check_without_one_step(self.eta)
     }
     fn strong(&self) -> Option<f64> {
-        member(1.0, self.s_noise)
+        k_ancestral::strong(self.eta, self.s_noise)
+    }
+    fn on_uneven_steps(&self) -> Claim {
+        // Not stable: see `Phi3::Diffusers`.
+        if self.phi3 == Phi3::Diffusers { Claim::Floor } else { Solver::claim(self) }
     }
     fn draws(&self, steps: usize) -> usize {
         if self.eta > 0.0 { steps } else { 0 }
     }
     fn catalogue() -> Vec<Self> {
-        let phi3 = [Phi3::Corrected, Phi3::KDiffusion, Phi3::Diffusers];
-        [1.0, 0.0]
-            .into_iter()
-            .flat_map(|eta| phi3.map(|phi3| DpmPp3mSde { phi3, eta, ..Self::default() }))
-            .chain([DpmPp3mSde { eta: 0.5, ..Self::default() }])
-            .collect()
+        let with = |phi3, eta| DpmPp3mSde { phi3, eta, ..Self::default() };
+        vec![
+            Self::default(),
+            with(Phi3::KDiffusion, 1.0),
+            DpmPp3mSde { warm_up: WarmUp::Exact, ..with(Phi3::Corrected, 0.0) },
+            with(Phi3::KDiffusion, 0.0),
+            with(Phi3::Diffusers, 0.0),
+        ]
     }
 }

@@ -5,6 +5,7 @@
 //! `exponential-integrator(frozen=d, lambda=l)`; `lambda = 1` is `ddim(eta=1)`. The deterministic one is, in
 //! `y = x/alpha`, `y_s = y + int_{kappa_t}^{kappa_s} P(eps) dkappa` with the polynomial in `t` through the last `order`
 //! values of `eps` (eq. 45): `ddim` for `order = 1`, and the time-polynomial form of DEIS.
+use super::dpmpp_multistep_sde::WarmUp;
 use super::*;
 use crate::error::BadInput;
 use crate::math::gauss_legendre;
@@ -17,11 +18,13 @@ pub struct Gddim {
     pub lambda: f64,
     /// Values of `eps` in the polynomial; more than one without noise only.
     pub order: usize,
+    /// How the first steps are taken: as published, with the values there are, or exact.
+    pub warm_up: WarmUp,
 }
 
 impl Default for Gddim {
     fn default() -> Self {
-        Gddim { lambda: 0.0, order: 1 }
+        Gddim { lambda: 0.0, order: 1, warm_up: WarmUp::Published }
     }
 }
 
@@ -63,6 +66,10 @@ impl Sample for Gddim {
             let (t, s) = (&pair[0], &pair[1]);
             past.insert(0, (t.t, cx.eps(&x, t)));
             past.truncate(self.order);
+            if self.warm_up == WarmUp::Exact && past.len() < self.order && s.sigma > 0.0 {
+                x = cx.flow(&x, t, s);
+                continue;
+            }
             // To sigma = 0, where lambda has no end, a step of first order.
             let used = if s.sigma == 0.0 { 1 } else { past.len() };
             let times: Vec<f64> = past[..used].iter().map(|(t, _)| *t).collect();
@@ -82,16 +89,19 @@ impl Solver for Gddim {
     const SOURCE: &'static str = "Zhang, Tao & Chen 2022 (gDDIM), theorem 1 and eq. 45";
 
     fn claim(&self) -> Claim {
-        Claim::Order(self.order as f64)
+        // The first step of the published start is of order 1.
+        let start = if self.warm_up == WarmUp::Exact { self.order } else { 2 };
+        Claim::Order(self.order.min(start) as f64)
     }
     fn equation(&self) -> Option<f64> {
         Some(self.lambda * self.lambda)
     }
     fn needs(&self, _: &Schedule) -> Needs {
-        Needs { time: self.order > 1, alpha: self.order > 1, sigma: false }
+        Needs { time: false, alpha: self.order > 1 && self.warm_up != WarmUp::Exact, sigma: false }
     }
     fn check(&self) -> Result<()> {
         euler_maruyama::check_lambda(self.lambda)?;
+        self.warm_up.check_without_one_step(self.lambda)?;
         if !(1..=4).contains(&self.order) {
             return Err(BadInput::new("order", self.order, "is out of range", "give 1 to 4"));
         }
@@ -105,8 +115,12 @@ impl Solver for Gddim {
         (self.lambda > 0.0).then_some(1.0)
     }
     fn catalogue() -> Vec<Self> {
-        let stochastic = [1.0, 0.5].map(|lambda| Gddim { lambda, order: 1 });
-        let multistep = [2, 3].map(|order| Gddim { lambda: 0.0, order });
+        let stochastic = [1.0, 0.5].map(|lambda| Gddim { lambda, ..Self::default() });
+        let multistep = [(2, WarmUp::Published), (3, WarmUp::Exact)].map(|(order, warm_up)| Gddim {
+            lambda: 0.0,
+            order,
+            warm_up,
+        });
         [Gddim::default()].into_iter().chain(stochastic).chain(multistep).collect()
     }
 }

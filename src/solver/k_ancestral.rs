@@ -57,6 +57,11 @@ pub(crate) fn member(l: f64, s_noise: f64) -> Option<f64> {
     if l > 0.0 && s_noise != 1.0 { None } else { Some(l) }
 }
 
+/// Strong order of a method that draws one increment a step (or a part of one) for a share `l` of noise.
+pub(crate) fn strong(l: f64, s_noise: f64) -> Option<f64> {
+    (l > 0.0 && s_noise == 1.0).then_some(1.0)
+}
+
 macro_rules! ancestral {
     ($type:ident, $order:expr, $calls:expr, $alpha:expr, $name:literal, $about:literal, $source:literal) => {
         #[doc = $about]
@@ -107,7 +112,7 @@ macro_rules! ancestral {
                 check_noise(self.eta, self.s_noise)
             }
             fn strong(&self) -> Option<f64> {
-                member(1.0, self.s_noise)
+                strong(self.eta, self.s_noise)
             }
             fn calls(&self, steps: usize) -> usize {
                 $calls * steps
@@ -161,7 +166,8 @@ impl Dpm2Ancestral {
     fn flow<V: Space>(cx: &mut Ctx<V>, x: &State<V>, t: &Level, s: &Level, split: &Split) -> State<V> {
         let (k, eps) = (t.kappa(), cx.eps(x, t));
         let down = k * split.ratio;
-        // eps is 0/0 at sigma = 0: such a step is Euler's.
+        // eps is 0/0 at sigma = 0: such a step is Euler's. (So is one with eta > 1 that would have to start below 0, to
+        // which k-diffusion adds no noise; here it gets its own.)
         let eps = if down == 0.0 {
             eps
         } else {

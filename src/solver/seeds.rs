@@ -5,7 +5,7 @@
 //! `form = "d"` (the paper's, for EDM): `y_s = e^{-(1+l)h} y + (1 - e^{-(1+l)h}) d + kappa_s sqrt(1 - e^{-2lh}) z`. The
 //! stages are those of DPM-Solver-2 and -3, and their noises come from independent pieces of the step, carried on by
 //! the linear part of the equation, so that every stage's noise is a part of the step's.
-use super::k_ancestral::{claimed, member};
+use super::k_ancestral::{claimed, member, strong};
 use super::*;
 use crate::error::BadInput;
 use crate::math::phi;
@@ -153,7 +153,7 @@ macro_rules! seeds {
                 Ok(())
             }
             fn strong(&self) -> Option<f64> {
-                member(1.0, self.s_noise)
+                strong(self.lambda, self.s_noise)
             }
             fn calls(&self, steps: usize) -> usize {
                 $stages * steps
