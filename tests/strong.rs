@@ -11,7 +11,7 @@ use scorebench::metric::w2;
 use scorebench::run::{Ctx, Noise};
 use scorebench::schedule::{Clock, Level, Schedule};
 use scorebench::solver::Sample;
-use scorebench::solver::registry::Handle;
+use scorebench::solver::registry::{self, Handle};
 use scorebench::state::State;
 
 fn on_path(solver: &Handle, data: &Gaussian, schedule: &Schedule, grid: &[Level], l: f64) -> Law {
@@ -158,24 +158,23 @@ fn strong_errors_are_those_of_an_independent_implementation() {
     let (mut rows, mut worst) = (0, 0f64);
     for row in csv::Reader::from_path("tests/golden/strong.csv").unwrap().records() {
         let row = row.unwrap();
-        let schedule: Schedule = scorebench::config::read_named(
-            table(&row[0]),
-            &Schedule::LIST.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
-        )
-        .unwrap();
-        let grid = levels(
-            &schedule,
-            &format!("uniform-t, start = {}, end = {}", &row[1], &row[2]),
-            row[3].parse().unwrap(),
-        );
+        let names: Vec<&str> = Schedule::LIST.iter().map(|(name, _)| *name).collect();
+        let schedule: Schedule = scorebench::config::read_named(table(&row[0]), &names).unwrap();
+        let rule = format!("uniform-t, start = {}, end = {}", &row[1], &row[2]);
+        let grid = levels(&schedule, &rule, row[3].parse().unwrap());
+        let solver = registry::solver(table(&row[4])).unwrap();
         let l: f64 = row[5].parse().unwrap();
-        let text = if &row[4] == "ddpm" { "ddpm".into() } else { format!("{}, lambda = {l:?}", &row[4]) };
-        let (got, want) = (strong(&text, &data, &schedule, &grid, l), row[6].parse::<f64>().unwrap());
-        worst = worst.max((got / want - 1.0).abs());
-        assert!((got / want - 1.0).abs() < 1e-10, "{row:?}: {got:e} for {want:e}");
+        assert_eq!(solver.equation(), Some(l));
+        let law = on_path(&solver, &data, &schedule, &grid, l);
+        let w2 = w2(&law.moments, &data.marginal(&grid[grid.len() - 1]));
+        for (got, want) in [(w2, &row[6]), (law.strong_error.unwrap(), &row[7])] {
+            let want: f64 = want.parse().unwrap();
+            worst = worst.max((got / want - 1.0).abs());
+            assert!((got / want - 1.0).abs() < 1e-10, "{row:?}: {got:e} for {want:e}");
+        }
         rows += 1;
     }
-    assert_eq!(rows, 130);
+    assert_eq!(rows, 340);
     println!("worst relative difference {worst:e}");
 }
 

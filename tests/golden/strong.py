@@ -2,7 +2,8 @@
 
 Writes strong.csv beside itself.  Needs mpmath==1.4.1 (gmpy2 makes it faster).
 
-One mode N(mu, c).  Run from its exact marginal at T, a solver's output is  bias + gain x_T + sum over steps of
+Every scheme is written as its paper writes it, for one mode N(mu, c): a scalar x, a scalar noise or two, a step from t
+down to s.  The gains on x and on the noises are those of the same step on centred data.  Run from its exact marginal at T, a solver's output is  bias + gain x_T + sum over steps of
 w_k z_k + w'_k z'_k,  and the exact solution of  dx = [f x - (1+l)/2 g^2 score] dt + sqrt(l) g dw  weighs dw(r), at time r,
 by  sqrt(l) g(r) Phi(s, r)  with  Phi(s, r) = exp(-int_s^r (f + (1+l)/2 g^2/v) dt)  taken *by quadrature* here, not by the
 closed form that the crate uses.  Both are integrals against the same dw, so by Ito's isometry
@@ -11,12 +12,13 @@ closed form that the crate uses.  Both are integrals against the same dw, so by 
 
 Draws, as kernels against dw(r) on a step from t down to s:
  - the normalised increment of B(kappa^2), dB = g/a dw:      psi = (g/a) / sqrt(kappa_t^2 - kappa_s^2)
- - in time, of w itself:                                     psi = 1/sqrt(h)
- - the area's own part, z' = sqrt(12) (int W/h^{3/2} - z/2): psi' = sqrt(12) (1/2 - (t - r)/h)/sqrt(h)
-Everything is in time, where the crate's quadrature is in lambda.
+ - of W, a Brownian motion in time, kappa or lambda (dW = dB/sqrt(|dkappa^2/du|)), over |h| there: psi = (dW/dw)/sqrt(|h|)
+ - the area's own part, z' = sqrt(12) (int W/h^{3/2} - z/2): psi' = sqrt(12) (1/2 - run/|h|) (dW/dw)/sqrt(|h|)
+All integrals are over time, where the crate's are over lambda.
 """
 
 import csv
+import functools
 from pathlib import Path
 
 from mpmath import exp, expm1, linspace, log, mp, mpf, sqrt
@@ -79,51 +81,134 @@ def rate(sch, c, l, t):
     return f + (1 + l) / 2 * g2 / v(sch, c, t)
 
 
-# A step returns (gain, weights of (z, z')) and what its z is: of B(kappa^2), or of w in time.
+# ---------------------------------------------------------------- schemes: step(sch, mode, l, t, s, x, z, z') = x'
 
-def euler_maruyama(sch, c, l, t, s):
-    h, g2 = t - s, sch.aqfg(t)[3]
-    return 1 - h * rate(sch, c, l, t), [sqrt(l * g2 * h)], "kappa2"
-
-
-def stochastic_heun(sch, c, l, t, s):
-    h, g_t, g_s = t - s, sqrt(sch.aqfg(t)[3]), sqrt(sch.aqfg(s)[3])
-    A, B = rate(sch, c, l, t), rate(sch, c, l, s)
-    w = sqrt(l * h)
-    return 1 - h / 2 * (A + B * (1 - h * A)), [w * (g_t + g_s) / 2 - h / 2 * B * w * g_t], "kappa2"
+def drift(sch, mode, l, t, x):
+    mu, c = mode
+    a, _, f, g2 = sch.aqfg(t)
+    return f * x + (1 + l) / 2 * g2 * (x - a * mu) / v(sch, c, t)
 
 
-def ddpm(sch, c, l, t, s):
-    (a, q, _, _), (a_, q_, _, _) = sch.aqfg(t), sch.aqfg(s)
+def euler_maruyama(sch, mode, l, t, s, x, z, _):
+    h = t - s
+    return x - h * drift(sch, mode, l, t, x) + sqrt(l * sch.aqfg(t)[3] * h) * z
+
+
+def stochastic_heun(sch, mode, l, t, s, x, z, _):
+    h, g_t, g_s = t - s, sqrt(l * sch.aqfg(t)[3]), sqrt(l * sch.aqfg(s)[3])
+    k = drift(sch, mode, l, t, x)
+    y = x - h * k + g_t * sqrt(h) * z
+    return x - h / 2 * (k + drift(sch, mode, l, s, y)) + (g_t + g_s) / 2 * sqrt(h) * z
+
+
+def ddpm(sch, mode, l, t, s, x, z, _):
+    (mu, c), (a, q, _, _), (a_, q_, _, _) = mode, sch.aqfg(t), sch.aqfg(s)
     A = (a / a_)**2
     b = q**2 - A * q_**2
-    return (1 - b / v(sch, c, t)) / sqrt(A), [sqrt(b) * q_ / q], "kappa2"
+    eps = q * (x - a * mu) / v(sch, c, t)
+    return (x - b / q * eps) / sqrt(A) + sqrt(b) * q_ / q * z
 
 
-def sra1(sch, c, l, t, s):
-    h, m = t - s, t - mpf(3) / 4 * (t - s)
-    g_t, g_s = sqrt(l * sch.aqfg(t)[3]), sqrt(l * sch.aqfg(s)[3])
-    A, M = rate(sch, c, l, t), rate(sch, c, l, m)
-
-    def step(x, z, z_):
-        dw, area = sqrt(h) * z, sqrt(h) * (z / 2 + z_ / sqrt(mpf(12)))  # area = I_10/h
-        k1 = -A * x
-        k2 = -M * (x + mpf(3) / 4 * h * k1 + mpf(3) / 2 * g_s * area)
-        return x + h / 3 * k1 + 2 * h / 3 * k2 + dw * g_s + area * (g_t - g_s)
-
-    return step(1, 0, 0), [step(0, 1, 0), step(0, 0, 1)], "time"
+def decimals(*rows):
+    return [[mpf(x) for x in row.split()] for row in rows]
 
 
+# alpha, c0, A0 and B0 (rows 2 and 3), beta1, beta2, c1
+THREE_QUARTERS = [[mpf(1) / 3, mpf(2) / 3], [mpf(0), mpf(3) / 4], [[mpf(3) / 4]], [[mpf(3) / 2]]]
+TABLES = {
+    "sra1": THREE_QUARTERS + decimals("1 0", "-1 1", "1 0"),
+    "sra2": THREE_QUARTERS + [[mpf(0), mpf(1)], [mpf(3) / 2, -mpf(3) / 2], [mpf(1) / 3, mpf(1)]],
+    "sra3": [[mpf(1) / 6, mpf(1) / 6, mpf(2) / 3], decimals("0 1 0.5")[0], decimals("1", "0.25 0.25"),
+             decimals("0", "1 0.5")] + decimals("1 0 0", "-1 1 0", "1 0 0"),
+    "sosra": [decimals("0.2889874966892885 0.6859880440839937 0.025024459226717772")[0],
+              decimals("0 0.6923962376159507 1")[0],
+              decimals("0.6923962376159507", "-3.1609142252828395 4.1609142252828395"),
+              decimals("1.3371632704399763", "1.442371048468624 1.8632741501139225")]
+    + decimals("-16.792534242221663 17.514995785380226 0.27753845684143835",
+               "0.4237535769069274 0.6010381474428539 -1.0247917243497813", "0 0.041248171110700504 1"),
+    "sosra2": [decimals("0.4999999999999998 -0.9683897375354181 1.4683897375354185")[0], decimals("0 1 1")[0],
+               decimals("1", "0.9511849235504364 0.04881507644956362"),
+               decimals("0.7686101171003622", "0.43886792994934987 0.7490415909204886")]
+    + decimals("0 0.92438032145683 0.07561967854316998", "1 -0.8169981105823436 -0.18300188941765633", "0 1 1"),
+}
+
+
+def kappa(sch, t):
+    return sch.aqfg(t)[1] / sch.aqfg(t)[0]
+
+
+CLOCKS = {"t": lambda sch, t: t, "edm": kappa, "lambda": lambda sch, t: -log(kappa(sch, t))}
+
+
+@functools.lru_cache(maxsize=None)
+def time_at(sch, clock, value, t, s):
+    """The time between s and t at which the clock shows the value, by bisection and then secants."""
+    if clock == "t" or t == s:
+        return value if clock == "t" else t
+    show = lambda u: CLOCKS[clock](sch, u) - value
+    if abs(show(t)) < mpf("1e-22") * abs(value):
+        return t
+    if abs(show(s)) < mpf("1e-22") * abs(value):
+        return s
+    return mp.findroot(show, (s, t), solver="anderson", tol=mpf("1e-40"))
+
+
+def sra(table, clock):
+    alpha, c0, A0, B0, beta1, beta2, c1 = TABLES[table]
+
+    def step(sch, mode, l, t, s, x, z, z_):
+        u, h = CLOCKS[clock](sch, t), CLOCKS[clock](sch, s) - CLOCKS[clock](sch, t)
+        at = lambda c: t if c == 0 else s if c == 1 else time_at(sch, clock, u + c * h, t, s)
+        scale = lambda r: mpf(1) if clock == "t" else sch.aqfg(r)[0]
+
+        def slope(r, y):  # in the clock's own variable y = x, or x/a: d(x/a)/dt = (drift - f x)/a
+            a, q, f, g2 = sch.aqfg(r)
+            if clock == "t":
+                return drift(sch, mode, l, r, y)
+            dk2 = g2 / a**2  # per unit of t
+            du = dk2 / (2 * q / a) if clock == "edm" else -dk2 / (2 * (q / a)**2)
+            return (drift(sch, mode, l, r, a * y) - f * a * y) / a / du
+
+        def spread(r):
+            k = kappa(sch, r)
+            return sqrt(l * {"t": sch.aqfg(r)[3], "edm": 2 * k, "lambda": 2 * k**2}[clock])
+
+        dw, area = sqrt(abs(h)) * z, sqrt(abs(h)) * (z / 2 + z_ / sqrt(mpf(12)))
+        y = x / scale(t)
+        k = [slope(t, y)]
+        for i, (a_row, b_row) in enumerate(zip(A0, B0)):
+            stage = y + h * sum(a * k_ for a, k_ in zip(a_row, k)) + area * sum(b * spread(at(c)) for b, c in zip(b_row, c1))
+            k.append(slope(at(c0[i + 1]), stage))
+        noise = sum((b1 * dw + b2 * area) * spread(at(c)) for b1, b2, c in zip(beta1, beta2, c1))
+        return scale(s) * (y + h * sum(a * k_ for a, k_ in zip(alpha, k)) + noise)
+
+    return step
+
+
+ALL, SOME = ["0", "0.5", "1", "2"], ["0.5", "1"]
+SRK = 'name = "stochastic-runge-kutta", '
+# name and parameters, step, what its noise is of, lambdas (None: 1, and no parameter)
 SOLVERS = [
-    ("euler-maruyama", euler_maruyama, ["0", "0.5", "1", "2"]),
-    ("stochastic-heun", stochastic_heun, ["0", "0.5", "1", "2"]),
-    ("ddpm", ddpm, ["1"]),
-    ("sra1", sra1, ["0", "0.5", "1", "2"]),
+    ('name = "euler-maruyama"', euler_maruyama, "kappa2", ALL),
+    ('name = "stochastic-heun"', stochastic_heun, "kappa2", ALL),
+    ('name = "gotta-go-fast"', stochastic_heun, "kappa2", None),
+    ('name = "ddpm"', ddpm, "kappa2", None),
+    ('name = "sra1"', sra("sra1", "t"), "t", ALL),
+    ('name = "sra1", clock = "edm"', sra("sra1", "edm"), "edm", SOME),
+    ('name = "sra1", clock = "lambda"', sra("sra1", "lambda"), "lambda", SOME),
+    ('name = "sra3"', sra("sra3", "t"), "t", ALL),
+    ('name = "sra3", clock = "edm"', sra("sra3", "edm"), "edm", SOME),
+    ('name = "sosra"', sra("sosra", "t"), "t", ALL),
+    ('name = "sosra", clock = "lambda"', sra("sosra", "lambda"), "lambda", SOME),
+    (SRK + 'table = "sra2"', sra("sra2", "t"), "t", SOME),
+    (SRK + 'table = "sosra2"', sra("sosra2", "t"), "t", SOME),
 ]
 
 
+# ---------------------------------------------------------------- integrals
+
 def gauss_legendre(n):
-    """Nodes and weights on [0, 1]: Newton's method from the usual guess."""
+    """Nodes and weights on [0, 1], by Newton's method from the usual guess."""
     nodes = []
     for i in range(1, n + 1):
         x = mp.cos(mp.pi * (i - mpf(1) / 4) / (n + mpf(1) / 2))
@@ -142,110 +227,71 @@ def integral(f, a, b):
     return (b - a) * sum(w * f(a + (b - a) * x) for x, w in INNER)
 
 
-def strong(sch, step, l, steps):
-    total = mpf(0)
-    l, ts = mpf(l), linspace(sch.T, sch.S, steps + 1)
+def kernels(sch, what, t, s, r):
+    """Of a step's two draws, against dw(r)."""
+    a, q, _, g2 = sch.aqfg(r)
+    if what == "kappa2":
+        return sqrt(g2) / a / sqrt(kappa(sch, t)**2 - kappa(sch, s)**2), mpf(0)
+    show = functools.partial(CLOCKS[what], sch)
+    h, k = abs(show(s) - show(t)), q / a
+    dW = {"t": mpf(1), "edm": sqrt(g2 / (2 * k)) / a, "lambda": sqrt(g2 / 2) / q}[what]
+    return dW / sqrt(h), sqrt(mpf(12)) * (mpf(1) / 2 - abs(show(r) - show(t)) / h) * dW / sqrt(h)
+
+
+@functools.lru_cache(maxsize=None)
+def exact(sch, c, l, steps):
+    """Phi(S, T), and the exact kernel against dw at the nodes of a quadrature, step by step from T: (r, weight, kernel)."""
+    ts, beyond, kernel = linspace(sch.T, sch.S, steps + 1), mpf(1), []
+    for t, s in reversed(list(zip(ts, ts[1:]))):
+        # Panel after panel upwards from s, finer towards low noise; Phi is carried along from node to node.
+        lower, panels, nodes = s, int(3 * log(t / s) / log(mpf(2))) + 2, []
+        ends = [s * (t / s)**(mpf(i) / panels) for i in range(panels + 1)]
+        for left, right in zip(ends, ends[1:]):
+            for x, weight in OUTER:
+                r = left + (right - left) * x
+                beyond *= exp(-integral(lambda u: rate(sch, c, l, u), lower, r))
+                lower = r
+                nodes.append((r, weight * (right - left), sqrt(l * sch.aqfg(r)[3]) * beyond))
+        beyond *= exp(-integral(lambda u: rate(sch, c, l, u), lower, t))
+        kernel.insert(0, nodes)
+    a, a_ = sch.aqfg(sch.T)[0], sch.aqfg(sch.S)[0]
+    closed = (v(sch, c, sch.S) / v(sch, c, sch.T))**((1 + l) / 2) * (a / a_)**l
+    assert abs(beyond / closed - 1) < mpf("1e-14"), (sch.toml, l, steps, beyond / closed - 1)
+    return beyond, kernel
+
+
+def errors(sch, step, what, l, steps):
+    """W2 to the marginal, and the strong error."""
+    w2, square, l, ts = mpf(0), mpf(0), mpf(l), linspace(sch.T, sch.S, steps + 1)
+    a, a_ = sch.aqfg(sch.T)[0], sch.aqfg(sch.S)[0]
     for mu, c in MODES:
-        gain = mpf(1)
-        weights = []
+        mean, gain, weights = a * mu, mpf(1), []
         for t, s in zip(ts, ts[1:]):
-            G, w, what = step(sch, c, l, t, s)
-            weights = [([G * x for x in ws], wh) for ws, wh in weights] + [(w, what)]
+            mean = step(sch, (mu, c), l, t, s, mean, mpf(0), mpf(0))
+            G, *w = [step(sch, (mpf(0), c), l, t, s, *map(mpf, unit)) for unit in [(1, 0, 0), (0, 1, 0), (0, 0, 1)]]
+            weights = [[G * x for x in pair] for pair in weights] + [w]
             gain *= G
-        # Phi(S, r), step by step from the end: exact gains over whole steps by quadrature of the rate.
-        square = mpf(0)
-        beyond = mpf(1)
-        for (t, s), (w, what) in reversed(list(zip(zip(ts, ts[1:]), weights))):
-            h = t - s
-            k2 = lambda u: (sch.aqfg(u)[1] / sch.aqfg(u)[0])**2
-            dk2 = k2(t) - k2(s)
-
-            def difference(r, phi):
-                a, _, _, g2 = sch.aqfg(r)
-                if what == "kappa2":
-                    ours = w[0] * sqrt(g2) / a / sqrt(dk2)
-                else:
-                    ours = w[0] / sqrt(h) + w[1] * sqrt(mpf(12)) * (mpf(1) / 2 - (t - r) / h) / sqrt(h)
-                return (ours - sqrt(l * g2) * phi)**2
-
-            # Panel after panel upwards from s, finer towards low noise; Phi is carried along from node to node.
-            lower, panels = s, int(12 * log(t / s) / log(mpf(2))) // 4 + 2
-            ends = [s * (t / s)**(mpf(i) / panels) for i in range(panels + 1)]
-            for left, right in zip(ends, ends[1:]):
-                width = right - left
-                for x, weight in OUTER:
-                    r = left + width * x
-                    beyond *= exp(-integral(lambda u: rate(sch, c, l, u), lower, r))
-                    lower = r
-                    square += weight * width * difference(r, beyond)
-            beyond *= exp(-integral(lambda u: rate(sch, c, l, u), lower, t))
-        a, a_ = sch.aqfg(sch.T)[0], sch.aqfg(sch.S)[0]
-        closed = (v(sch, c, sch.S) / v(sch, c, sch.T))**((1 + l) / 2) * (a / a_)**l
-        assert abs(beyond / closed - 1) < mpf("1e-14"), (sch.toml, l, steps, beyond / closed - 1)
-        # The mean follows the same gain: started at its own mean, a solver's mean has the error of the mean path.
-        mean = mean_error(sch, step, l, ts, mu, c)
-        total += square + mean**2 + (gain - beyond)**2 * v(sch, c, sch.T)
-    return sqrt(total)
-
-
-def mean_error(sch, step, l, ts, mu, c):
-    """The solver on the affine drift f x + (1+l)/2 g^2 (x - a mu)/v from a_T mu, minus a_S mu: by the same steps on
-    the deviation x - a mu, which the drift f a mu of the mean itself drives."""
-    return MEANS[step.__name__](sch, c, l, ts, mu)
-
-
-def drift(sch, c, l, mu, t, x):
-    a, _, f, g2 = sch.aqfg(t)
-    return f * x + (1 + l) / 2 * g2 * (x - a * mu) / v(sch, c, t)
-
-
-def em_mean(sch, c, l, ts, mu):
-    x = sch.aqfg(ts[0])[0] * mu
-    for t, s in zip(ts, ts[1:]):
-        x = x - (t - s) * drift(sch, c, l, mu, t, x)
-    return x - sch.aqfg(ts[-1])[0] * mu
-
-
-def heun_mean(sch, c, l, ts, mu):
-    x = sch.aqfg(ts[0])[0] * mu
-    for t, s in zip(ts, ts[1:]):
-        h, k = t - s, drift(sch, c, l, mu, t, x)
-        x = x - h / 2 * (k + drift(sch, c, l, mu, s, x - h * k))
-    return x - sch.aqfg(ts[-1])[0] * mu
-
-
-def ddpm_mean(sch, c, l, ts, mu):
-    x = sch.aqfg(ts[0])[0] * mu
-    for t, s in zip(ts, ts[1:]):
-        (a, q, _, _), (a_, q_, _, _) = sch.aqfg(t), sch.aqfg(s)
-        b = q**2 - (a / a_)**2 * q_**2
-        eps = q * (x - a * mu) / v(sch, c, t)
-        x = (x - b / q * eps) * a_ / a
-    return x - sch.aqfg(ts[-1])[0] * mu
-
-
-def sra1_mean(sch, c, l, ts, mu):
-    x = sch.aqfg(ts[0])[0] * mu
-    for t, s in zip(ts, ts[1:]):
-        h, k = t - s, drift(sch, c, l, mu, t, x)
-        m = t - mpf(3) / 4 * h
-        x = x - h / 3 * k - 2 * h / 3 * drift(sch, c, l, mu, m, x - mpf(3) / 4 * h * k)
-    return x - sch.aqfg(ts[-1])[0] * mu
-
-
-MEANS = {"euler_maruyama": em_mean, "stochastic_heun": heun_mean, "ddpm": ddpm_mean, "sra1": sra1_mean}
+        phi, kernel = exact(sch, c, l, steps)
+        for t, s, w, nodes in zip(ts, ts[1:], weights, kernel):
+            for r, weight, theirs in nodes:
+                square += weight * (sum(w_ * psi for w_, psi in zip(w, kernels(sch, what, t, s, r))) - theirs)**2
+        square += (mean - a_ * mu)**2 + (gain - phi)**2 * v(sch, c, sch.T)
+        sd = sqrt(gain**2 * v(sch, c, sch.T) + sum(x**2 for pair in weights for x in pair))
+        w2 += (mean - a_ * mu)**2 + (sd - sqrt(v(sch, c, sch.S)))**2
+    return sqrt(w2), sqrt(square)
 
 
 def main():
     with open(Path(__file__).with_name("strong.csv"), "w", newline="") as file:
         out = csv.writer(file)
-        out.writerow(["schedule", "start", "end", "steps", "solver", "lambda", "strong_error"])
+        out.writerow(["schedule", "start", "end", "steps", "solver", "l", "w2", "strong_error"])
         for sch in [VpLinear(), SubVp(), Edm(), Ve(), Flow()]:
-            for name, step, ls in SOLVERS:
-                for l in ls:
+            for solver, step, what, ls in SOLVERS:
+                for l in ls or ["1"]:
                     for steps in [1, 12]:
-                        error = strong(sch, step, l, steps)
-                        out.writerow([sch.toml, sch.T, sch.S, steps, name, l, mp.nstr(error, 16)])
+                        text = solver if ls is None else f"{solver}, lambda = {float(l)}"
+                        row = [mp.nstr(x, 16) for x in errors(sch, step, what, l, steps)]
+                        out.writerow([sch.toml, sch.T, sch.S, steps, text, l, *row])
                         file.flush()
 
 
