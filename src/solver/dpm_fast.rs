@@ -40,6 +40,10 @@ fn tables() -> Vec<Table> {
 impl Sample for DpmFast {
     fn sample<V: Space>(&self, cx: &mut Ctx<V>, grid: &[Level], mut x: State<V>) -> State<V> {
         let (first, end) = (grid[0], grid[grid.len() - 1]);
+        if !(end.lambda() - first.lambda()).is_finite() {
+            cx.refuse("its levels are uniform in lambda, which is infinite at an end of the grid");
+            return x;
+        }
         let (orders, tables) = (orders(grid.len() - 1), tables());
         let mut t = first;
         for (i, order) in orders.iter().enumerate() {

@@ -25,7 +25,7 @@ fn table(order: usize, nodes: &[f64]) -> Result<Table> {
 
 macro_rules! dpm_solver {
     ($type:ident, $name:literal, $form:expr, $order:literal, $($r:ident = $value:expr, $doc:literal,)*
-     $about:literal, $source:literal, $gauss:expr, [$($variant:expr),*]) => {
+     $about:literal, $source:literal, [$($variant:expr),*]) => {
         #[doc = $about]
         #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(deny_unknown_fields, default)]
@@ -80,9 +80,8 @@ macro_rules! dpm_solver {
             fn check(&self) -> Result<()> {
                 table($order, &self.nodes()).map(|_| ())
             }
-            fn on_gaussian_data(&self) -> Claim {
-                let gauss: fn(&$type) -> Option<f64> = $gauss;
-                Claim::Order(gauss(self).unwrap_or(self.order()))
+            fn sold_as(&self) -> Option<f64> {
+                (self.order() < f64::from($order)).then_some(f64::from($order))
             }
             fn calls(&self, steps: usize) -> usize {
                 $order * steps
@@ -104,7 +103,6 @@ dpm_solver!(
     1,
     "DPM-Solver-1: exponential Euler in lambda with eps, DDIM",
     "Lu et al. 2022a, eq. 3.7",
-    |_| None,
     []
 );
 dpm_solver!(
@@ -116,7 +114,6 @@ dpm_solver!(
     "Where in the step, in `lambda`, the second stage is.",
     "DPM-Solver-2: singlestep, second order in lambda with eps; r1",
     "Lu et al. 2022a, algorithm 1 and 4",
-    |_| None,
     [DpmSolver2 { r1: 1.0 }]
 );
 dpm_solver!(
@@ -130,7 +127,6 @@ dpm_solver!(
     "Where the third is; 2/3 alone gives order 3.",
     "DPM-Solver-3: singlestep, third order in lambda with eps; r1, r2",
     "Lu et al. 2022a, algorithm 2 and 5",
-    |_| None,
     [DpmSolver3 { r1: 0.5, r2: 1.0 }]
 );
 dpm_solver!(
@@ -140,7 +136,6 @@ dpm_solver!(
     1,
     "DPM-Solver++(1): exponential Euler in lambda with d, DDIM",
     "Lu et al. 2022b, eq. 9",
-    |_| None,
     []
 );
 dpm_solver!(
@@ -152,7 +147,6 @@ dpm_solver!(
     "Where in the step, in `lambda`, the second stage is.",
     "DPM-Solver++(2S): singlestep, second order in lambda with d; r1",
     "Lu et al. 2022b, algorithm 1",
-    |_| None,
     [DpmPp2s { r1: 1.0 }]
 );
 dpm_solver!(
@@ -166,6 +160,5 @@ dpm_solver!(
     "Where the third is; 2/3 alone gives order 3.",
     "DPM-Solver++(3S): singlestep, third order in lambda with d; r1, r2",
     "Lu et al. 2022a, algorithm 2, with data prediction as in their code of 2022b",
-    |_| None,
     [DpmPp3s { r1: 0.5, r2: 1.0 }]
 );

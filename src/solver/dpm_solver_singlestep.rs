@@ -43,7 +43,12 @@ impl Default for DpmSolverSinglestep {
 
 impl DpmSolverSinglestep {
     /// Order of the update at every step: a group counts up from 1.
-    fn orders(&self, steps: usize, to_zero: bool) -> Vec<usize> {
+    fn orders(&self, grid: &[Level]) -> Vec<usize> {
+        let (steps, to_zero) = (grid.len() - 1, grid[grid.len() - 1].sigma == 0.0);
+        if grid[0].alpha == 0.0 && steps > 1 {
+            // No group begins where lambda is infinite.
+            return [vec![1], self.orders(&grid[1..])].concat();
+        }
         let group: Vec<usize> = (1..=self.order).collect();
         let lower = self.lower_order_final || to_zero || !steps.is_multiple_of(self.order);
         let tail: &[usize] = match (self.order, steps % self.order) {
@@ -80,10 +85,9 @@ impl DpmSolverSinglestep {
 
 impl Sample for DpmSolverSinglestep {
     fn sample<V: Space>(&self, cx: &mut Ctx<V>, grid: &[Level], mut x: State<V>) -> State<V> {
-        let steps = grid.len() - 1;
         // Where the group began (`None`: here), and what the model has said in it.
         let (mut start, mut natives) = (None, Vec::new());
-        for (i, order) in self.orders(steps, grid[steps].sigma == 0.0).into_iter().enumerate() {
+        for (i, order) in self.orders(grid).into_iter().enumerate() {
             if order == 1 {
                 (start, natives) = (None, Vec::new());
             }
@@ -114,14 +118,18 @@ impl Solver for DpmSolverSinglestep {
     const SOURCE: &'static str = "Lu et al. 2022a, sec. 3.4; diffusers, DPMSolverSinglestepScheduler";
 
     fn claim(&self) -> Claim {
+        // Of steps that fill whole groups: a level left over is a step of first order, if a short one.
         Claim::Order(self.order as f64)
+    }
+    fn on_uneven_steps(&self) -> Claim {
+        // The state at the third level is no stage of a method of third order unless it is 2/3 of the way.
+        Claim::Order(self.order.min(2) as f64)
     }
     fn equation(&self) -> Option<f64> {
         Some(0.0)
     }
     fn needs(&self, _: &Schedule) -> Needs {
-        // A group cannot begin where lambda is infinite.
-        Needs { time: false, alpha: self.form == Form::Eps || self.order > 1, sigma: false }
+        self.form.needs()
     }
     fn check(&self) -> Result<()> {
         if (1..=3).contains(&self.order) {

@@ -160,8 +160,8 @@ impl Table {
             Proof {
                 what: "stiff order",
                 claimed: stiff,
-                // A slope is not taken for the next order: problems can be kinder than the worst.
-                found: f64::from(weak).min((slope + 0.3).floor()),
+                // Modes at every scale make slopes approach whole orders slowly, and from below.
+                found: f64::from(weak).min(slope.round()),
                 how: format!(
                     "conditions at z from -1e3 to -1e-2: as they stand up to order {strong}, of the last order with \
                      b(0) up to {weak}; error with mu from 1 to 1e6 has slope {slope:.2}"
@@ -298,8 +298,22 @@ impl Solver for ExponentialRungeKutta {
         // Of a table of one's own nothing is claimed on stiff problems.
         proofs.into_iter().filter(|proof| proof.claimed > 0.0).collect()
     }
+    fn sold_as(&self) -> Option<f64> {
+        // Third order is what "3s" promises.
+        let thirds = ["res-3s-shipped", "dpm-3s"];
+        let sold = matches!(&self.table, Choice::Named(name) if thirds.contains(&name.as_str()));
+        (sold && self.orders().0 < 3.0).then_some(3.0)
+    }
     fn catalogue() -> Vec<Self> {
-        let named = named::TABLES.iter().map(|table| ExponentialRungeKutta::named(table.name, Form::D));
-        named.collect()
+        let d = named::TABLES.iter().map(|table| ExponentialRungeKutta::named(table.name, Form::D));
+        // At its default nodes it is res-3s.
+        let shipped = |solver: Self| {
+            let shipped = solver.table == Choice::Named("res-3s-shipped".into());
+            ExponentialRungeKutta { c3: shipped.then_some(0.75), ..solver }
+        };
+        let eps = ["res-2s", "res-3s", "cox-matthews-4", "krogstad-4", "hochbruck-ostermann-4", "lawson-4"];
+        let fifth = ["luan-ostermann-5"];
+        let in_eps = eps.into_iter().chain(fifth).map(|name| ExponentialRungeKutta::named(name, Form::Eps));
+        d.filter(|s| s.orders().0 < 5.0).map(shipped).chain(in_eps).collect()
     }
 }

@@ -296,12 +296,13 @@ pub fn measured(table: &Table, steps: usize) -> f64 {
 fn worst_error(table: &Table, steps: usize) -> f64 {
     const MODES: usize = 25;
     let mu: Vec<f64> = (0..MODES).map(|k| 10f64.powf(k as f64 / 4.0)).collect();
-    let exact = |k: usize, t: f64| (t + k as f64 / 20.0).cos() / mu[k];
-    let share = |k: usize| 0.4 + 0.3 * (2.0 * k as f64).sin();
-    let source = |k: usize, t: f64, total: f64| {
-        let phase = t + k as f64 / 20.0;
-        phase.cos() - phase.sin() / mu[k] - share(k) * total.sin()
+    let phase: Vec<(f64, f64)> = (0..MODES).map(|k| (k as f64 / 20.0).sin_cos()).collect();
+    let share: Vec<f64> = (0..MODES).map(|k| 0.4 + 0.3 * (2.0 * k as f64).sin()).collect();
+    // cos and sin of t + k/20.
+    let wave = |k: usize, (sin, cos): (f64, f64)| {
+        (cos * phase[k].1 - sin * phase[k].0, sin * phase[k].1 + cos * phase[k].0)
     };
+    let exact = |k: usize, t: (f64, f64)| wave(k, t).0 / mu[k];
     let h = 1.0 / steps as f64;
     let at = |row: &[super::Weight], k: usize| row.iter().map(|w| h * w.at(-h * mu[k])).collect::<Vec<f64>>();
     let rows: Vec<Vec<Vec<f64>>> =
@@ -309,24 +310,25 @@ fn worst_error(table: &Table, steps: usize) -> f64 {
     let nodes: Vec<f64> = table.c.iter().copied().chain([1.0]).collect();
     let keep: Vec<Vec<f64>> =
         nodes.iter().map(|c| mu.iter().map(|mu| (-c * h * mu).exp()).collect()).collect();
-    let mut y: Vec<f64> = (0..MODES).map(|k| exact(k, 0.0)).collect();
+    let mut y: Vec<f64> = (0..MODES).map(|k| exact(k, (0.0, 1.0))).collect();
     let mut worst: f64 = 0.0;
     for n in 0..steps {
         let mut slopes: Vec<Vec<f64>> = Vec::new();
         let mut last = Vec::new();
         for (i, c) in nodes.iter().enumerate() {
-            let t = (n as f64 + c) * h;
+            let t = ((n as f64 + c) * h).sin_cos();
             let stage = |k: usize| {
                 let terms = rows[i][k].iter().zip(&slopes).map(|(w, slope)| w * slope[k]);
                 keep[i][k] * y[k] + terms.sum::<f64>()
             };
             last = (0..MODES).map(stage).collect();
-            let total: f64 = last.iter().sum();
-            let right: f64 = (0..MODES).map(|k| exact(k, t)).sum();
-            slopes.push((0..MODES).map(|k| source(k, t, right) + share(k) * total.sin()).collect());
+            let (here, right): (f64, f64) = (last.iter().sum(), (0..MODES).map(|k| exact(k, t)).sum());
+            let excess = here.sin() - right.sin();
+            let slope = |k: usize| wave(k, t).0 - wave(k, t).1 / mu[k] + share[k] * excess;
+            slopes.push((0..MODES).map(slope).collect());
         }
         y = last;
-        let t = (n + 1) as f64 * h;
+        let t = ((n + 1) as f64 * h).sin_cos();
         worst = (0..MODES).map(|k| (y[k] - exact(k, t)).abs()).fold(worst, f64::max);
     }
     worst
