@@ -78,7 +78,7 @@ fn settles(solver: &Handle, schedule: &Schedule, rule: &str, claimed: f64) -> bo
     let slope = |k: usize| (errors[k - 2] / errors[k]).log2();
     let Some(last) = errors.iter().rposition(|e| *e > 5e-13).filter(|k| *k >= 4) else { return false };
     let limit = 2.0 * slope(last) - slope(last - 2);
-    (limit - claimed).abs() <= 0.05 && (slope(last) - claimed).abs() <= 0.25
+    (limit - claimed).abs() <= 0.05f64.max(0.01 * claimed) && (slope(last) - claimed).abs() <= 0.25
 }
 
 /// Step counts between the pre-asymptotic and round-off.
@@ -321,8 +321,9 @@ fn nfe_and_draws_are_those_of_the_method() {
         for steps in [32, 33] {
             let law =
                 try_law(&solver, &modes(), &schedule, &levels(&schedule, rules[0], steps)).expect(&text);
-            let said = (solver.calls(steps), solver.draws(steps));
-            assert_eq!((law.nfe, law.draws), said, "{text}, {steps} steps");
+            let most = solver.draws(steps);
+            let draws = if solver.draws_vary() { law.draws.min(most) } else { most };
+            assert_eq!((law.nfe, law.draws), (solver.calls(steps), draws), "{text}, {steps} steps");
         }
     }
     // To sigma = 0, where eps is 0/0, stages at the end of a step in kappa are left out: EDM's 2N - 1 calls.
