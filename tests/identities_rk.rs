@@ -3,14 +3,11 @@
 mod common;
 
 use common::{distance, law_of, levels, modes, schedule, solver};
-use scorebench::law::Init;
+use scorebench::data::{Gaussian, Moments};
 use scorebench::metric::w2;
-use scorebench::noise::{Draw, Probe};
-use scorebench::run::Ctx;
-use scorebench::schedule::{Level, Schedule};
+use scorebench::schedule::Level;
 use scorebench::solver::implicit_runge_kutta::{self, ImplicitRungeKutta};
-use scorebench::solver::{Sample, order_conditions, tableau};
-use scorebench::state::State;
+use scorebench::solver::{order_conditions, registry, tableau};
 
 const ROUND_OFF: f64 = 1e-12;
 
@@ -106,6 +103,10 @@ const SETTINGS: &[(&str, &str)] = &[
 
 /// The two give one law, on all settings.
 fn same(one: &str, other: &str) {
+    same_within(one, other, ROUND_OFF);
+}
+
+fn same_within(one: &str, other: &str, round_off: f64) {
     let data = modes();
     for (name, rule) in SETTINGS {
         let schedule = schedule(name);
@@ -114,7 +115,7 @@ fn same(one: &str, other: &str) {
             let law = |text: &str| law_of(text, &data, &schedule, &grid);
             let (a, b) = (law(one), law(other));
             let off = distance(&a.moments, &b.moments, &data.marginal(&grid[steps]));
-            assert!(off <= ROUND_OFF, "{one} is not {other} on {name}, {steps} steps: {off:e}");
+            assert!(off <= round_off, "{one} is not {other} on {name}, {steps} steps: {off:e}");
         }
     }
 }
@@ -210,43 +211,147 @@ fn the_pairs_have_error_estimates_of_their_orders() {
     }
 }
 
-/// The levels that an adaptive solver visits from the exact marginal, and the calls it takes to find them.
-fn planned(text: &str, schedule: &Schedule, grid: &[Level]) -> Result<(Vec<Level>, usize), String> {
-    let data = modes();
-    let start = Init::Marginal.moments(&data, schedule, &grid[0]);
-    let model = data.slice(0..data.modes());
-    let mut probe = Probe::new(0, data.modes());
-    let x = State(probe.draw(Draw::Fresh).0.map(&start.std, &start.mean));
-    let mut cx = Ctx::new(&model, &mut probe, schedule);
-    let levels = solver(text).plan(&mut cx, grid, x).expect("it is adaptive");
-    cx.refusal().map_or(Ok((levels, cx.nfe())), |why| Err(why.into()))
+#[test]
+fn stork_4_on_velocities_is_adams_bashforth_3_whatever_its_stages() {
+    for clock in ["t", "edm", "lambda"] {
+        let stork = |stages: usize| {
+            format!("stork-4, clock = \"{clock}\", stages = {stages}, warm_up = \"one-step\"")
+        };
+        let adams = format!("adams-bashforth, clock = \"{clock}\", order = 3, warm_up = \"one-step\"");
+        for stages in [5, 10, 20, 50] {
+            // (Few steps in lambda are long, and amplify round-off.)
+            same_within(&stork(stages), &adams, 1e-10);
+        }
+    }
 }
 
 #[test]
-fn adaptive_pairs_have_their_order_along_a_ladder_of_tolerances() {
-    let (data, vp) = (modes(), schedule("vp-linear"));
-    for (name, claimed, tolerances) in [
-        ("bs23", 3.0, [1e-5, 1e-6, 1e-7, 1e-8]),
-        ("dopri5", 5.0, [1e-5, 1e-6, 1e-7, 1e-8]),
-        ("rk45", 5.0, [1e-5, 1e-6, 1e-7, 1e-8]),
-        ("dop853", 8.0, [1e-6, 1e-7, 1e-8, 1e-9]),
+fn stork_as_shipped_loses_its_order_and_stork_4_does_not_converge() {
+    let (data, flow) = (modes(), schedule("flow"));
+    let error = |text: &str, steps: usize| {
+        let grid = levels(&flow, "uniform-t, start = 0.9, end = 0.1", steps);
+        w2(&law_of(text, &data, &flow, &grid).moments, &data.marginal(&grid[steps]))
+    };
+    let slope = |text: &str| (error(text, 4096) / error(text, 8192)).log2();
+    for (text, order) in [("stork-2", 2.0), ("stork-4", 2.0), ("stork-2, variant = \"shipped\"", 1.0)] {
+        assert!((slope(text) - order).abs() < 0.1, "{text}: {}", slope(text));
+    }
+    // The weights of its slopes add up to 0.99895 with 50 stages, to 0.958 with 5.
+    for (stages, floor) in [(50, 1e-4), (5, 1e-2)] {
+        let text = format!("stork-4, variant = \"shipped\", stages = {stages}");
+        assert!(error(&text, 8192) > floor && slope(&text).abs() < 0.05, "{text}: {:e}", error(&text, 8192));
+    }
+}
+
+#[test]
+fn edm_stochastic_is_heun_with_churn() {
+    same(
+        "edm-stochastic",
+        "heun, clock = \"edm\", s_churn = 40.0, s_min = 0.05, s_max = 50.0, s_noise = 1.003",
+    );
+    same("edm-stochastic, s_churn = 0.0", "heun, clock = \"edm\"");
+    same("dpm2, s_churn = 30.0, s_max = 0.0", "dpm2");
+    same("euler, clock = \"edm\", s_churn = 30.0, s_min = 1e9", "ddim");
+}
+
+/// Mean, variance, and the mean and variance that come out, as shipped: 10 steps of k-diffusion 0.1.1 and diffusers
+/// 0.42.1 from N(0, sigma^2), `fixtures/README.md`.
+type Mode = [f64; 4];
+
+#[test]
+fn churned_euler_and_dpm2_are_those_of_k_diffusion_and_diffusers() {
+    let edm = schedule("edm");
+    let karras = |last: &str, steps| {
+        let rule = format!("karras, rho = 7.0, sigma_max = 80.0, sigma_min = 0.002, final = \"{last}\"");
+        levels(&edm, &rule, steps)
+    };
+    // diffusers' own sigmas: numpy.linspace(0, 999, n) reversed, linear between the entries of its table; then 0.
+    let table = schedule("ddpm-discrete");
+    let kappa = |i: usize| table.at(i as f64).kappa();
+    let between = |t: f64| {
+        let below = (t.floor() as usize).min(998);
+        kappa(below) + (t - below as f64) * (kappa(below + 1) - kappa(below))
+    };
+    let mut linspace: Vec<Level> =
+        (0..10).rev().map(|i| edm.at(between(999.0 * f64::from(i) / 9.0))).collect();
+    linspace.push(edm.at(0.0));
+    let euler: [Mode; 3] = [
+        [0.0, 1.0, 0.0, 0.476352940634481],
+        [1.0, 0.25, 0.999615195902137, 0.111867557727512],
+        [-0.5, 4.0, -0.49876781924262, 2.01065826138233],
+    ];
+    let dpm2: [Mode; 3] = [
+        [0.0, 1.0, 0.0, 1.20914697348377],
+        [1.0, 0.25, 0.992992452122584, 0.314276654427364],
+        [-0.5, 4.0, -0.486505772911688, 4.66161061659987],
+    ];
+    let churned: [Mode; 3] = [
+        [0.0, 1.0, 0.0, 1.42121486155497],
+        [1.0, 0.25, 0.999118922090361, 0.375582133337999],
+        [-0.5, 4.0, -0.497499486993837, 5.39605908553665],
+    ];
+    let kdpm2: [Mode; 3] = [
+        [0.0, 1.0, 0.0, 1.1561205152205],
+        [1.0, 0.25, 0.99617594420206, 0.362324811010824],
+        [-0.5, 4.0, -0.493401019212412, 4.31582028994497],
+    ];
+    for (text, grid, nfe, modes) in [
+        ("euler, clock = \"edm\", s_churn = 4.0", karras("sigma_min", 9), 9, euler),
+        ("dpm2", karras("sigma_min", 9), 18, dpm2),
+        ("dpm2, s_churn = 4.0", karras("zero", 10), 19, churned),
+        ("dpm2", linspace, 19, kdpm2),
     ] {
-        for clock in ["t", "lambda", "edm"] {
-            let ends = [vp.at(1.0), vp.at(1e-3)];
-            let mut points = Vec::new();
-            for tolerance in tolerances {
-                let text = format!("{name}, clock = \"{clock}\", rtol = {tolerance:e}, atol = {tolerance:e}");
-                let (grid, nfe) = planned(&text, &vp, &ends).expect(&text);
-                assert_eq!((grid[0], grid[grid.len() - 1]), (ends[0], ends[1]));
-                assert!(grid.windows(2).all(|p| p[1].t < p[0].t));
-                let law = law_of(&text, &data, &vp, &grid);
-                let error = w2(&law.moments, &data.marginal(&ends[1]));
-                println!("{text}: {} steps, {nfe} calls to plan, {error:e}", grid.len() - 1);
-                points.push((grid.len() as f64 - 1.0, error));
-            }
-            let (first, last) = (points[0], points[points.len() - 1]);
-            let slope = (first.1 / last.1).ln() / (last.0 / first.0).ln();
-            println!("{name} {clock}: {slope} for {claimed}");
+        let column = |k: usize| modes.iter().map(|m| m[k]).collect::<Vec<f64>>();
+        let data = Gaussian::new(column(0), column(1)).unwrap();
+        let law = law_of(text, &data, &edm, &grid);
+        assert_eq!(law.nfe, nfe, "{text}");
+        let start = Moments { mean: vec![0.0; 3], std: vec![grid[0].sigma; 3] };
+        let ours = law.restarted(&data.marginal(&grid[0]), &start);
+        for (k, [_, _, mean, variance]) in modes.into_iter().enumerate() {
+            let off = (ours.mean[k] - mean).abs().max((ours.std[k].powi(2) / variance - 1.0).abs());
+            assert!(off < 1e-8, "{text} mode {k}: {off:e}");
         }
     }
+}
+
+#[test]
+fn tables_that_are_none_are_refused_by_their_part() {
+    for (body, key, why) in [
+        ("table = \"rk5\"", "table", "is not known"),
+        ("table = 4", "table", ""),
+        ("table = { c = [0.0], a = [[]], b = [1.0] }", "table.order", "missing"),
+        ("table = { c = [0.0], a = [[]], b = [1.0], order = 1, d = 2 }", "table.d", ""),
+        ("table = { c = [0.0], a = [[]], b = [1.0], order = 0 }", "table.order", "is 0"),
+        ("table = { c = [], a = [], b = [], order = 1 }", "table.b", "0 weights"),
+        ("table = { c = [0.0], a = [[], [1.0]], b = [0.5, 0.5], order = 2 }", "table.c", "1 entries"),
+        ("table = { c = [0.0, 1.0], a = [[]], b = [0.5, 0.5], order = 2 }", "table.a", "1 entries"),
+        ("table = { c = [0.0, 1.0], a = [[], [0.5]], b = [0.5, 0.5], order = 2 }", "table.a", "row 2"),
+        ("table = { c = [0.0, 1.0], a = [[], [0.5, 0.5]], b = [0.5, 0.5], order = 2 }", "table.a", "row 2"),
+        ("table = { c = [0.0, 2.0], a = [[], [2.0]], b = [0.75, 0.25], order = 2 }", "table.c", "row 2"),
+        ("table = { c = [0.0, 1.0], a = [[], [1.0]], b = [0.5, 0.6], order = 2 }", "table.b", "adds up"),
+        ("table = { c = [0.0, 1.0], a = [[], [1.0]], b = [0.5, nan], order = 2 }", "table.b", "adds up"),
+        ("table = { c = [0.0, nan], a = [[], [1.0]], b = [0.5, 0.5], order = 2 }", "table.a", "row 2"),
+    ] {
+        let refused =
+            registry::solver(common::table(&format!("name = \"runge-kutta\", {body}"))).expect_err(body);
+        assert!(refused.key() == key && refused.to_string().contains(why), "{body}: {refused}");
+    }
+    for (name, body, key) in [
+        ("implicit-runge-kutta", "table = \"gauss-6\"", "table"),
+        ("implicit-runge-kutta", "sweeps = 0", "sweeps"),
+        ("stork-4", "stages = 7", "stages"),
+        ("stork-2", "stages = 1", "stages"),
+        ("stork-2", "form = \"eps\", clock = \"edm\"", "clock"),
+        ("stork-2", "form = \"eps\", variant = \"shipped\"", "variant"),
+        ("dopri5", "rtol = -1.0", "rtol"),
+        ("dopri5", "rtol = 0.0, atol = 0.0", "rtol"),
+        ("dpm2", "s_churn = -1.0", "s_churn"),
+        ("euler", "s_churn = 1.0", "s_churn"),
+        ("edm-stochastic", "s_min = 100.0", "s_min"),
+    ] {
+        let refused = registry::solver(common::table(&format!("name = \"{name}\", {body}"))).expect_err(body);
+        assert_eq!(refused.key(), key, "{name}, {body}: {refused}");
+    }
+    // Zeros in and above the diagonal are no stages that depend on later ones.
+    solver("runge-kutta, table = { c = [0, 1], a = [[0, 0], [1, 0]], b = [0.5, 0.5], order = 2 }");
 }

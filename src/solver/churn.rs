@@ -47,6 +47,11 @@ impl Churn {
         if self.s_churn > 0.0 { steps } else { 0 }
     }
 
+    /// Whether some levels are not churned.
+    pub fn varies(&self) -> bool {
+        self.s_churn > 0.0 && (self.s_min > 0.0 || self.s_max < f64::INFINITY)
+    }
+
     /// Refuses parameters without a meaning, and churn in another clock than its own.
     pub fn check(&self, clock: Clock) -> Result<()> {
         let at_least_0 = "give a number of at least 0";

@@ -72,6 +72,9 @@ impl Solver for Dpm2 {
     fn draws(&self, steps: usize) -> usize {
         self.churn().draws(steps)
     }
+    fn draws_vary(&self) -> bool {
+        self.churn().varies()
+    }
     fn catalogue() -> Vec<Self> {
         let churned = Dpm2 { s_churn: 20.0, ..Dpm2::default() };
         vec![Dpm2::default(), churned, Dpm2 { s_noise: 1.1, ..churned }]

@@ -62,6 +62,9 @@ impl Solver for EdmStochastic {
     fn draws(&self, steps: usize) -> usize {
         self.churn().draws(steps)
     }
+    fn draws_vary(&self) -> bool {
+        self.churn().varies()
+    }
     fn catalogue() -> Vec<Self> {
         vec![
             EdmStochastic::default(),

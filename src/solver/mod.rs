@@ -229,6 +229,11 @@ pub trait Solver:
         if self.equation() == Some(0.0) { 0 } else { steps }
     }
 
+    /// Whether [`Solver::draws`] is the most that a run asks for, since some levels get no noise.
+    fn draws_vary(&self) -> bool {
+        false
+    }
+
     /// What is proved of the method apart from its runs.
     fn proofs(&self) -> Vec<Proof> {
         Vec::new()

@@ -151,6 +151,8 @@ pub trait Erased: RunOn<Affine> + RunOn<Batch> + Send + Sync {
     fn calls(&self, steps: usize) -> usize;
     /// [`Solver::draws`].
     fn draws(&self, steps: usize) -> usize;
+    /// [`Solver::draws_vary`].
+    fn draws_vary(&self) -> bool;
     /// [`Solver::proofs`].
     fn proofs(&self) -> Vec<Proof>;
     /// [`Solver::adaptive`].
@@ -205,6 +207,9 @@ impl<S: Solver> Erased for S {
     }
     fn draws(&self, steps: usize) -> usize {
         Solver::draws(self, steps)
+    }
+    fn draws_vary(&self) -> bool {
+        Solver::draws_vary(self)
     }
     fn proofs(&self) -> Vec<Proof> {
         Solver::proofs(self)

@@ -58,6 +58,7 @@ impl Solver for RungeKutta {
         let hidden = ["bogacki-shampine-5", "prince-dormand-8"];
         let clock = |t: &Tableau| match t.name.as_str() {
             "dopri5" | "tsit5" | "fehlberg-7" => Clock::Lambda,
+            "butcher-5" | "lawson-5" => Clock::T,
             _ if t.order > 4 => Clock::Edm,
             _ => Clock::T,
         };
@@ -213,6 +214,9 @@ macro_rules! churned {
             }
             fn draws(&self, steps: usize) -> usize {
                 self.churn().draws(steps)
+            }
+            fn draws_vary(&self) -> bool {
+                self.churn().varies()
             }
             fn proofs(&self) -> Vec<Proof> {
                 vec![order_proof(Self::tableau())]

@@ -11,6 +11,7 @@
 //! `step_flow_matching_2` and `_4`): its nodes in STORK-2 are those of another method (RKL2's, where the weights are
 //! RKG2's), its first derivative takes steps for equal, and STORK-4 begins its recurrence with the first two stages
 //! swapped, so that the weights of its slopes do not add up to 1.
+use super::multistep::WarmUp;
 use super::rock4::{ROCK4, Rock4, STAGES};
 use super::*;
 use crate::error::BadInput;
@@ -36,17 +37,6 @@ pub enum Variant {
     Corrected,
     /// The code of 2025.
     Shipped,
-}
-
-/// Where the first two steps come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WarmUp {
-    /// Half a step by Euler, half a step and a step by two-step Adams-Bashforth: one more call.
-    #[default]
-    Published,
-    /// The exact flow.
-    Exact,
 }
 
 /// Weights of the state, and of the slopes at the last three levels, the newest first.
@@ -196,20 +186,25 @@ impl Run {
             let (t, s) = (&pair[0], &pair[1]);
             seen.insert(0, self.see(cx, x, t));
             seen.truncate(3);
-            let now = &seen[0];
-            x = match (i, self.warm_up) {
-                (0 | 1, WarmUp::Exact) => cx.flow(&now.x, t, s),
-                (0, WarmUp::Published) => {
-                    let middle = self.clock.between(cx, t, s, 0.5);
-                    let half = self.adams(now, None, &middle);
-                    let half = self.see(cx, half, &middle);
-                    self.adams(&half, Some(now), s)
-                }
-                (1, WarmUp::Published) => self.adams(now, Some(&seen[1]), s),
-                _ => self.extrapolated(cx, &seen, s, &step),
-            };
+            x = if i > 1 { self.extrapolated(cx, &seen, s, &step) } else { self.start(cx, &seen, s) };
         }
         x
+    }
+
+    /// One of the first two steps.
+    fn start<V: Space>(&self, cx: &mut Ctx<V>, seen: &[Seen<V>], s: &Level) -> State<V> {
+        let now = &seen[0];
+        let (p, q) = self.rate(&now.at);
+        let slope = p * &now.x + q * &now.k;
+        if let Some(x) = self.warm_up.step(cx, self.clock, &now.x, (&now.at, s), slope) {
+            return x;
+        } else if let Some(before) = seen.get(1) {
+            return self.adams(now, Some(before), s);
+        }
+        let middle = self.clock.between(cx, &now.at, s, 0.5);
+        let half = self.adams(now, None, &middle);
+        let half = self.see(cx, half, &middle);
+        self.adams(&half, Some(now), s)
     }
 
     /// A step with slopes extrapolated from the last three levels.
@@ -241,7 +236,7 @@ impl Run {
 }
 
 macro_rules! stork {
-    ($type:ident, $name:literal, $about:literal, $source:literal, $claim:expr, $equation:expr, $check:expr, $step:expr) => {
+    ($type:ident, $name:literal, $about:literal, $source:literal, $sold:literal, $claim:expr, $equation:expr, $check:expr, $step:expr) => {
         #[doc = $about]
         #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
         #[serde(deny_unknown_fields, default)]
@@ -290,18 +285,23 @@ macro_rules! stork {
                 $check(self.stages)?;
                 check(self.form, self.clock, self.variant)
             }
+            fn draws(&self, _: usize) -> usize {
+                0
+            }
+            fn sold_as(&self) -> Option<f64> {
+                (Solver::claim(self) != Claim::Order($sold)).then_some($sold)
+            }
             fn calls(&self, steps: usize) -> usize {
-                steps + usize::from(self.warm_up == WarmUp::Published && steps > 0)
+                // The published start asks once more, in the middle of the first step.
+                let published = self.warm_up == WarmUp::Published && steps > 0;
+                self.warm_up.calls(3, steps) + usize::from(published)
             }
             fn catalogue() -> Vec<Self> {
                 let own = $type::default();
-                let mut all = vec![own];
-                all.extend([Clock::Edm, Clock::Lambda].map(|clock| $type { clock, ..own }));
-                all.push($type { form: Form::Eps, ..own });
-                all.push($type { stages: 5, form: Form::Eps, ..own });
-                all.push($type { warm_up: WarmUp::Exact, ..own });
-                all.push($type { variant: Variant::Shipped, ..own });
-                all
+                let one_step = $type { warm_up: WarmUp::OneStep, ..own };
+                let eps = $type { stages: 5, form: Form::Eps, ..own };
+                let lambda = $type { clock: Clock::Lambda, ..one_step };
+                vec![own, one_step, eps, lambda, $type { variant: Variant::Shipped, ..own }]
             }
         }
     };
@@ -324,6 +324,7 @@ stork!(
     "stork-2",
     "STORK-2: Runge-Kutta-Gegenbauer steps on slopes extrapolated from past ones",
     "Tan et al. 2025; Skaras et al. 2021, eq. 12 to 15",
+    2.0,
     |variant, _| Claim::Order(if variant == Variant::Shipped { 1.0 } else { 2.0 }),
     |_| Some(0.0),
     |stages: usize| match stages {
@@ -337,11 +338,12 @@ stork!(
     "stork-4",
     "STORK-4: ROCK4 steps on slopes extrapolated from past ones",
     "Tan et al. 2025; Abdulle 2002, eq. 3.2 and 3.5",
+    4.0,
     |variant, warm_up| match (variant, warm_up) {
         (Variant::Shipped, _) => Claim::Floor,
         (_, WarmUp::Published) => Claim::Order(2.0),
         // The extrapolation is a parabola.
-        (_, WarmUp::Exact) => Claim::Order(3.0),
+        _ => Claim::Order(3.0),
     },
     |variant| (variant == Variant::Corrected).then_some(0.0),
     |stages: usize| match STAGES.contains(&stages) {
