@@ -11,7 +11,7 @@ D = E[x0|x_t];  eps = (x - a D)/q;  score = -eps/q.  A step goes from level t do
 import functools
 from collections import namedtuple
 
-from mpmath import cos, exp, expm1, log, log1p, mp, mpf, pi, sqrt, tan
+from mpmath import cos, exp, expm1, log, log1p, mp, mpf, pi, quad, sqrt, tan
 
 mp.dps = 50
 ZERO = mpf("1e-40")  # anything smaller is round-off around an exact zero, and is written as 0
@@ -109,6 +109,22 @@ class Noise:
         return Affine({Draw(self.drawn, t, s): mpf(1)})
 
 
+class Kernel(namedtuple("Kernel", "t clock area")):
+    """For the t of a draw: the increment of the path as a clock sees it, or the rest of its area, both normalised."""
+
+    def against(self, c, p, s):
+        """The integral of this kernel times (c + u)^-p, u = k^2, over the step from t to s."""
+        h = self.clock.read(s) - self.clock.read(self.t)
+
+        def of(share):  # du = speed h dshare, and the kernel of unit norm in the clock is this over sqrt(speed)
+            u = self.clock.level(self.t, self.clock.read(self.t) + share * h)
+            speed = abs({"t": u.g2 / u.a**2, "edm": 2 * u.k, "lambda": 2 * u.k**2}[self.clock.name])
+            weight = sqrt(mpf(3)) * (1 - 2 * share) if self.area else 1
+            return weight * sqrt(speed * abs(h)) * (c + u.k**2)**-p
+        with mp.workdps(25):
+            return quad(of, [0, 1])
+
+
 def marginal_start(m, t):
     return Affine({ONE: t.a * m.mu, START: sqrt(marginal_var(m, t))})
 
@@ -167,7 +183,8 @@ def strong_error(states, grid, l):
 
     That solution on the same start and path is, in u = k^2 with p = (1+l)/2 and K = v_s^p / a_s^l,
         x_s - a_s mu = (K a_T^l / v_T^p) (x_T - a_T mu) + sqrt(l) K int (c + u)^-p dB_u,
-    so every integral of its kernel, alone or against the constant kernel of an increment, is elementary.
+    so every integral of its kernel, alone or against the constant kernel of an increment, is elementary. Against
+    draws that a clock of their own sees, it is taken by quadrature.
     """
     first, last = grid[0], grid[-1]
     total, p = mpf(0), (1 + l) / 2
@@ -183,7 +200,9 @@ def strong_error(states, grid, l):
         for key, w in x.rows.items():
             if isinstance(key, Draw):
                 total += w**2
-                if key.t is not None:
+                if isinstance(key.t, Kernel):
+                    total -= 2 * w * sqrt(l) * K * key.t.against(m.c, p, key.s)
+                elif key.t is not None:
                     width = sqrt(key.t.k**2 - key.s.k**2)
                     total -= 2 * w * sqrt(l) * K * integral(m.c, p, key.t, key.s) / width
     return sqrt(abs(total))

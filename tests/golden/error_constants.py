@@ -88,6 +88,7 @@ def check(schedule, grid, laws):
 
 def main():
     tableaux.check()
+    stochastic.check()
     rows = []
     for schedule, toml, n, grid, all in problems():
         print(schedule.toml, "|", toml, "|", n, file=sys.stderr)

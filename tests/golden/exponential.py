@@ -94,6 +94,29 @@ def hochbruck_ostermann(z):  # Hochbruck & Ostermann 2005, eq. 5.19
             [p1 - 3 * p2 + 4 * p3, 0, 0, 4 * p3 - p2, 4 * p2 - 8 * p3])
 
 
+def friedli(z):  # Friedli 1978, as in Minchev & Wright 2005
+    rows, b = strehmel_weiner(z)
+    p1, p2 = phi(1, z), phi(2, z)
+    return rows[:3] + [[p1 - 2 * p2, -26 * p1 / 25 + 2 * p2 / 25, 26 * p1 / 25 + 48 * p2 / 25]], b
+
+
+def cfree(z):  # Celledoni, Marthinsen & Owren 2003
+    w, p1 = phi(1, z / 2), phi(1, z)
+    return cox_matthews(z)[0], [p1 / 2 - w / 3, p1 / 3, p1 / 3, w / 3 - p1 / 6]
+
+
+def rkmk_4t(z):  # Munthe-Kaas 1999 with the commutators truncated
+    w, p1 = phi(1, z / 2), phi(1, z)
+    return ([[], [w / 2], [z / 8 * w, (1 - z / 4) * w / 2], [0, 0, p1]],
+            [p1 / 6 * (1 + z / 2), p1 / 3, p1 / 3, p1 / 6 * (1 - z / 2)])
+
+
+def etd2cf3(z):  # the order 3 part of a pair in Minchev & Wright 2005
+    p1, p2, p3, u = (*(phi(k, z) for k in (1, 2, 3)), phi(2, 2 * z / 3))
+    return ([[], [phi(1, z / 3) / 3], [2 * phi(1, 2 * z / 3) / 3 - 4 * u / 3, 4 * u / 3]],
+            [p1 - 9 * p2 / 2 + 9 * p3, 6 * p2 - 18 * p3, -3 * p2 / 2 + 9 * p3])
+
+
 def lawson(c, a, b):
     """The integrating factor: a classical table on exp(-L t) u."""
     def table(z):
@@ -108,6 +131,10 @@ TABLES = {
     "cox-matthews-4": ([0, half, half, 1], cox_matthews), "krogstad-4": ([0, half, half, 1], krogstad),
     "strehmel-weiner-4": ([0, half, half, 1], strehmel_weiner),
     "hochbruck-ostermann-4": ([0, half, half, 1, half], hochbruck_ostermann),
+    "euler-1": ([0], lambda z: ([[]], [phi(1, z)])), "etd2cf3": ([0, third, 2 * third], etd2cf3),
+    "friedli-4": ([0, half, half, 1], friedli), "cfree-4": ([0, half, half, 1], cfree),
+    "rkmk-4t": ([0, half, half, 1], rkmk_4t), "lawson-1": lawson([0], [[]], [mpf(1)]),
+    "lawson-2-trapezoidal": lawson([0, 1], [[], [mpf(1)]], [half, half]),
     "lawson-2": lawson([0, half], [[], [half]], [0, mpf(1)]),
     "lawson-4": lawson([0, half, half, 1], [[], [half], [0, half], [0, 0, mpf(1)]],
                        [mpf(1) / 6, third, third, mpf(1) / 6]),
@@ -201,6 +228,70 @@ def dpm_fast(eta, s_noise=mpf(1)):
     return per_mode(run)
 
 
+def singlestep_orders(order, n, lower_order_final):
+    """diffusers: which order each of n steps completes; a number of steps that does not fit lowers the last."""
+    group, left = list(range(1, order + 1)), n % order
+    if not left and not lower_order_final:
+        return group * (n // order)
+    if order == 3 and left == 0:
+        return group * (n // 3 - 1) + [1, 2, 1]
+    if order == 2 and left == 0:
+        return group * (n // 2 - 1) + [1, 1]
+    return group * (n // order) + group[:left]
+
+
+def singlestep(order, form="d", solver_type="midpoint", lower_order_final=False, noise_kind=None):
+    """diffusers' singlestep scheduler: the stages are levels of the grid, each a step from the start of its group.
+
+    With noise it is SDE-DPM-Solver++, whose stages carry noises of the same path, or of none.
+    """
+    sign = 1 if form == "eps" else -1
+    model = eps if form == "eps" else D
+
+    def run(m, grid, x, noise):
+        values, last, lone = [], None, None
+        for i, k in enumerate(singlestep_orders(order, len(grid) - 1, lower_order_final)):
+            t, s, start = grid[i], grid[i + 1], grid[i + 1 - k]
+            values.append(model(m, t, x))
+            if k == 1:
+                last = x
+            h = s.lam - start.lam
+            z = sign * h * (2 if noise_kind else 1)
+            add = expm1(z) * values[i + 1 - k]
+            if k == 2:
+                slope = (values[i] - values[i - 1]) * h / (t.lam - start.lam)
+                add += (expm1(z) / 2 if solver_type == "midpoint" else expm1(z) / z - 1) * slope
+            if k == 3:
+                r0, r1 = (t.lam - start.lam) / h, (grid[i - 1].lam - start.lam) / h
+                far, near = (values[i] - values[i - 2]) / r0, (values[i - 1] - values[i - 2]) / r1
+                if solver_type == "midpoint":
+                    add += (expm1(z) / z - 1) * far
+                else:
+                    add += (expm1(z) / z - 1) * (r0 * near - r1 * far) / (r0 - r1)
+                    add += ((expm1(z) - z) / z**2 - half) * 2 * (far - near) / (r0 - r1)
+            if form == "eps":
+                x = s.a / start.a * last - s.q * add
+            else:
+                x = s.q / start.q * last * (exp(-h) if noise_kind else 1) - s.a * add
+            if noise_kind:
+                n = noise(t, s)
+                if k == 1:
+                    lone = n
+                elif noise_kind == "brownian":
+                    n = pieces(start, t, s, lone, n)
+                elif noise_kind == "brownian-in-kappa":
+                    n = pieces(start, t, s, lone, n, power=1)
+                x = x + s.q * sqrt(-expm1(-2 * h)) * n
+        return x
+    return per_mode(run)
+
+
+def pieces(t, u, s, first, second, power=2):
+    """The normalised increment over [t, s] from those over [t, u] and [u, s], of a path in k^power."""
+    return ((sqrt(t.k**power - u.k**power) * first + sqrt(u.k**power - s.k**power) * second)
+            / sqrt(t.k**power - s.k**power))
+
+
 def more(schedule, grid):
     for form in ["d", "eps"]:
         for name, table in TABLES.items():
@@ -219,6 +310,13 @@ def more(schedule, grid):
         yield f'name = "{kind}2{tail}", r1 = 0.7', one_step(second(mpf("0.7"))), mpf(0)
         yield f'name = "{kind}3{tail}"', one_step(triple(third, 2 * third)), mpf(0)
         yield f'name = "{kind}3{tail}", r1 = 0.25, r2 = 0.75', one_step(triple(mpf("0.25"), mpf("0.75"))), mpf(0)
+    for p in [1, 2, 3]:
+        for form in ["d", "eps"]:
+            for kind in ["midpoint", "heun"] if p > 1 else ["midpoint"]:
+                yield (f'name = "dpm-solver-singlestep", order = {p}, form = "{form}", solver_type = "{kind}"',
+                       singlestep(p, form, kind), mpf(0))
+        yield (f'name = "dpm-solver-singlestep", order = {p}, lower_order_final = true',
+               singlestep(p, lower_order_final=True), mpf(0))
     yield 'name = "dpm-fast"', dpm_fast(mpf(0)), None
     yield 'name = "dpm-fast", eta = 0.5, s_noise = 1.01', dpm_fast(mpf("0.5"), mpf("1.01")), None
 

@@ -26,14 +26,15 @@ def combination(pairs):
     return sum(w * v for w, v in pairs)
 
 
-def multistep(order, advance, model, exact=False, lower_order_final=False):
+def multistep(order, advance, model, exact=False, lower_order_final=False, euler_at_final=False):
     """`advance(levels, values, t, s, x)`: newest first, at most `order` of them, and at most as many as steps are left
     where the last steps are of lower order. An exact start takes order - 1 steps by the flow itself."""
     def run(m, grid, x, noise):
         levels, values = [], []
         for i, (t, s) in enumerate(zip(grid, grid[1:])):
             levels, values = [t] + levels, [model(m, t, x)] + values
-            p = min(order, len(grid) - 1 - i) if lower_order_final else order
+            left = len(grid) - 1 - i
+            p = min(order, left) if lower_order_final else 1 if euler_at_final and left == 1 else order
             x = flow(m, t, s, x) if exact and i < order - 1 else advance(levels[:p], values[:p], t, s, x)
         return x
     return per_mode(run)
@@ -76,6 +77,30 @@ def ipndm(order, exact=False):
     return multistep(order, advance, eps, exact)
 
 
+def ipndm_v(order):
+    """diff-sampler's variable-step weights, in Newton's form: the weight of the second difference has its bracket
+    closed too late, which equal steps do not show."""
+    def advance(levels, values, t, s, x):
+        h = s.k - t.k
+        x, a = x / t.a + h * values[0], [u.k - v.k for u, v in zip(levels, levels[1:])] + [0, 0, 0]
+        table = [values]
+        for j in range(1, len(values)):
+            table.append([(v - w) / (levels[i].k - levels[i + j].k)
+                          for i, (v, w) in enumerate(zip(table[-1], table[-1][1:]))])
+        if len(values) > 1:
+            x += h * h / 2 * table[1][0]
+        if len(values) > 2:
+            width = a[0] * (a[0] + a[1])
+            x += h * (1 - h / (3 * (h + a[0])) * h * (h + a[0]) / width) / 2 * width * table[2][0]
+        if len(values) > 3:
+            x += table[3][0] * quad_of_cubic(h, a[0], a[0] + a[1])
+        return s.a * x
+
+    def quad_of_cubic(h, p, q):  # of u (u + p) (u + q) over [0, h]
+        return h**4 / 4 + (p + q) * h**3 / 3 + p * q * h**2 / 2
+    return multistep(order, advance, eps)
+
+
 def pndm(m, grid, x, noise):
     """Liu et al. 2022, algorithm 2: three pseudo Runge-Kutta steps through the middle time, then the linear method."""
     values = []
@@ -108,7 +133,7 @@ def plms(m, grid, x, noise):
     return x
 
 
-def deis_t(order, exact=False):
+def deis_t(order, exact=False, lower_order_final=False):
     """Zhang & Chen 2023, tAB: a polynomial in t for eps, integrated against dk."""
     def moment(t, s, k):
         return quad(lambda at: (at - t.t)**k * slope_of_k(t.schedule.level(at)), [t.t, s.t])
@@ -123,7 +148,7 @@ def deis_t(order, exact=False):
         if key not in cache:
             cache[key] = weights([u.t - t.t for u in levels], [moment(t, s, k) for k in range(len(levels))])
         return s.a * (x / t.a + combination(zip(cache[key], values)))
-    return multistep(order, advance, eps, exact)
+    return multistep(order, advance, eps, exact, lower_order_final)
 
 
 # ---------------------------------------------------------------- exponential forms
@@ -180,17 +205,18 @@ def dpm_increment(z, differences, solver_type, second=2):
     return out
 
 
-def dpm_multistep(order, form="d", solver_type="midpoint", second=2, exact=False, lower_order_final=False):
+def dpm_multistep(order, form="d", solver_type="midpoint", second=2, **ends):
     form = Form(form)
 
     def advance(levels, values, t, s, x):
         h = s.lam - t.lam
         add = dpm_increment(form.sign * h, differences(levels, values, h), solver_type, second)
         return form.ratio(t, s) * x - form.scale(s) * add
-    return multistep(order, advance, form.model, exact, lower_order_final)
+    return multistep(order, advance, form.model, **ends)
 
 
-def unipc(order, variant="bh2", form="d", corrector=True, lower_order_final=False, exact=False):
+def unipc(order, variant="bh2", form="d", corrector=True, lower_order_final=False, exact=False,
+          disable_corrector=()):
     """Zhao et al. 2023, algorithms 5-8; the corrector reuses the call, so there is none at the last level."""
     form = Form(form)
 
@@ -213,7 +239,7 @@ def unipc(order, variant="bh2", form="d", corrector=True, lower_order_final=Fals
         levels, values, n, before = [], [], len(grid) - 1, None
         for i, (t, s) in enumerate(zip(grid, grid[1:])):
             value = form.model(m, t, x)
-            if corrector and before is not None:
+            if corrector and before is not None and i - 1 not in disable_corrector:
                 p, from_t, from_x = before
                 x = update(p, levels, values, value, from_t, t, from_x)
             levels, values = [t] + levels, [value] + values
@@ -241,6 +267,13 @@ def more(schedule, grid):
             yield f'name = "adams-bashforth", order = {p}, clock = "{clock}"', adams(clock, p), l
     yield 'name = "ipndm-v"', adams("edm", 4), l
     yield 'name = "ipndm-v", order = 3', adams("edm", 3), l
+    for p in [3, 4]:
+        yield f'name = "ipndm-v", order = {p}, weights = "shipped"', ipndm_v(p), l
+    yield 'name = "deis", lower_order_final = true', deis_t(3, lower_order_final=True), l
+    yield 'name = "dpmpp-3m", euler_at_final = true', dpm_multistep(3, euler_at_final=True), l
+    yield 'name = "unipc", order = 3, disable_corrector = [0, 2, 3]', unipc(3, disable_corrector=(0, 2, 3)), l
+    for p in [2, 3]:
+        yield f'name = "gddim", order = {p}', deis_t(p), l
     yield 'name = "pndm"', per_mode(pndm), l
     yield 'name = "plms"', per_mode(plms), l
     for p in [2, 3, 4]:

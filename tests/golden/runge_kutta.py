@@ -15,6 +15,10 @@ class Clock:
     def read(self, u):
         return {"t": u.t, "edm": u.k, "lambda": u.lam}[self.name]
 
+    def level(self, t, at):
+        """The level where this clock shows `at`, on the schedule of t."""
+        return t.schedule.level(at) if self.name == "t" else t.schedule.at_k(at if self.name == "edm" else exp(-at))
+
     def scale(self, u):
         return mpf(1) if self.name == "t" else u.a
 
