@@ -140,7 +140,9 @@ fn fit(experiment: &Experiment, cell: &Cell, rows: &[Row], metric: &str) -> Opti
     let own = match (cell.init, cell.solver.value.claim()) {
         // From the prior, the initialisation error stays whatever the steps.
         (Init::Prior, _) => Claim::Floor,
-        (Init::Marginal, claim) if strong => cell.solver.value.strong().map_or(claim, Claim::Order),
+        (Init::Marginal, claim) if strong => {
+            cell.solver.value.strong_on_gaussian_data().map_or(claim, Claim::Order)
+        }
         (Init::Marginal, claim) => claim,
     };
     let claim = match spec.expect.order_for(&cell.grid.label) {

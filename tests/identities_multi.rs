@@ -170,10 +170,7 @@ fn corrected_dpmpp_3m_is_unip_3_and_exponential_adams_3() {
     for form in ["d", "eps"] {
         same(
             &[3, 5, 17, 100],
-            &[
-                &format!("dpmpp-3m, form = \"{form}\""),
-                &format!("unip, order = 3, form = \"{form}\""),
-            ],
+            &[&format!("dpmpp-3m, form = \"{form}\""), &format!("unip, order = 3, form = \"{form}\"")],
         );
         for warm_up in ["one-step", "exact"] {
             let rest = format!("form = \"{form}\", warm_up = \"{warm_up}\"");

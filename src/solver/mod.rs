@@ -26,8 +26,8 @@ use crate::state::{Space, State};
 
 pub mod adaptive;
 mod churn;
-pub mod order_conditions;
 pub mod multistep;
+pub mod order_conditions;
 pub mod registry;
 mod rock4;
 pub mod tableau;
