@@ -76,9 +76,10 @@ fn settles(solver: &Handle, schedule: &Schedule, rule: &str, claimed: f64) -> bo
     let steps = [8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024];
     let errors = steps.map(|n| error(solver, schedule, &levels(schedule, rule, n)));
     let slope = |k: usize| (errors[k - 2] / errors[k]).log2();
-    let Some(last) = errors.iter().rposition(|e| *e > 5e-13).filter(|k| *k >= 4) else { return false };
+    let Some(last) = errors.iter().rposition(|e| *e > 1e-12).filter(|k| *k >= 4) else { return false };
     let limit = 2.0 * slope(last) - slope(last - 2);
-    (limit - claimed).abs() <= 0.05f64.max(0.01 * claimed) && (slope(last) - claimed).abs() <= 0.25
+    let near = |order: f64| (order - claimed).abs() <= 0.05f64.max(0.01 * claimed);
+    near(slope(last)) || (near(limit) && (slope(last) - claimed).abs() <= 0.25)
 }
 
 /// Step counts between the pre-asymptotic and round-off.
