@@ -62,7 +62,9 @@ def iterated(table, sweeps):
         h = s - t
         k = [slope(x, t)] * len(b)
         for _ in range(sweeps):
-            k = [slope(x + h * sum(w * v for w, v in zip(row, k)), t + node * h) for row, node in zip(a, c)]
+            # A first row of zeros is the start itself, whose slope is known.
+            k = [slope(x + h * sum(w * v for w, v in zip(row, k)), t + node * h) if any(row) else k[0]
+                 for row, node in zip(a, c)]
         return x + h * sum(w * v for w, v in zip(b, k))
     return method
 
