@@ -32,11 +32,15 @@ use crate::solver::{Handle, registry};
 mod cell;
 mod data;
 mod expect;
+mod ladder;
 mod spectrum;
 
 use data::read_data;
+use ladder::{read_counts, read_grid};
 
 pub use cell::Cell;
+pub use ladder::Ladder;
+
 pub use expect::{Expectation, Outcome, SolverExpectation};
 
 /// Everything an experiment file says, checked.
@@ -53,13 +57,17 @@ pub struct Experiment {
     /// Forward processes, with labels.
     pub schedules: Vec<Named<Schedule>>,
     /// Grids, with labels and step counts (none for explicit lists).
-    pub grids: Vec<(Named<Grid>, Vec<Option<usize>>)>,
+    pub grids: Vec<(Named<Grid>, Ladder)>,
     /// Laws that runs start from.
     pub inits: Vec<Init>,
     /// Solvers and what is expected of each.
     pub solvers: Vec<SolverSpec>,
     /// Expectations on single cells.
     pub expect: Vec<Expectation>,
+    /// Columns whose orders are fitted.
+    pub metrics: Vec<String>,
+    /// Model calls to count until errors are small enough.
+    pub reach: Option<Reach>,
     /// Figures to draw; the first is `figure.svg`.
     pub figures: Vec<FigureKind>,
     /// Whether the `quick` table has cut it down: expectations on cells that are left out then stay open.
@@ -92,10 +100,23 @@ pub struct SolverSpec {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum FigureKind {
-    /// W2 against steps.
-    Convergence {},
+    /// An error against steps.
+    Convergence {
+        /// The column: `w2`, or another error.
+        #[serde(default = "w2")]
+        metric: String,
+        /// Labels of the solvers to draw; all if empty.
+        #[serde(default)]
+        solvers: Vec<String>,
+    },
     /// W2 against model calls.
-    WorkPrecision {},
+    WorkPrecision {
+        /// Labels of the solvers to draw; all if empty.
+        #[serde(default)]
+        solvers: Vec<String>,
+    },
+    /// How much runs amplify their start: steps across, data upwards, a panel each solver.
+    Amplification {},
     /// Orders between neighbouring step counts.
     LocalOrders {},
     /// Initialisation, truncation and discretisation beside the whole, by the grids' end.
@@ -109,7 +130,22 @@ pub enum FigureKind {
     },
 }
 
-const FIGURES: &[&str] = &["convergence", "work-precision", "local-orders", "error-budget", "parameter-scan"];
+impl FigureKind {
+    /// Labels of the solvers it is confined to; none if it draws all.
+    pub fn solvers(&self) -> &[String] {
+        match self {
+            FigureKind::Convergence { solvers, .. } | FigureKind::WorkPrecision { solvers } => solvers,
+            _ => &[],
+        }
+    }
+}
+
+fn w2() -> String {
+    "w2".into()
+}
+
+const FIGURES: &[&str] =
+    &["convergence", "work-precision", "amplification", "local-orders", "error-budget", "parameter-scan"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -122,12 +158,64 @@ struct Raw {
     grid: Value,
     init: Option<Value>,
     mode: Option<Value>,
-    solver: Vec<Table>,
+    solver: Option<Vec<Table>>,
     #[serde(default)]
     expect: Vec<Expectation>,
+    #[serde(default = "w2_only")]
+    metrics: Vec<String>,
+    reach: Option<Reach>,
+    catalogue: Option<Catalogue>,
     figure: Option<Value>,
     quick: Option<Quick>,
 }
+
+/// Which errors to reach, and with whose calls to compare.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reach {
+    /// Values of W2.
+    pub targets: Vec<f64>,
+    /// Labels of solvers.
+    pub against: Vec<String>,
+}
+
+/// Adds the rest of the catalogue to the solvers that are listed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Catalogue {
+    /// Names and labels to leave out.
+    #[serde(default)]
+    except: Vec<String>,
+}
+
+impl Catalogue {
+    /// Every sampler's variants, but for those that are listed already or left out.
+    fn rest(&self, listed: &[SolverSpec]) -> Result<Vec<SolverSpec>> {
+        let all: Vec<Handle> = registry::all().iter().flat_map(registry::Entry::variants).collect();
+        let labels: Vec<String> = all.iter().map(Handle::label).collect();
+        known_names(&self.except, &labels.iter().map(String::as_str).collect::<Vec<_>>())
+            .map_err(|e| e.within("catalogue.except"))?;
+        let wanted = |s: &Handle, label: &str| {
+            !s.forward()
+                && !listed.iter().any(|l| l.solver.label == label)
+                && !self.except.iter().any(|word| is_called(word, label))
+        };
+        let spec = |(value, label): (Handle, String)| SolverSpec {
+            solver: Named { label, value },
+            steps: None,
+            schedules: Vec::new(),
+            expect: SolverExpectation { may_fail: Some("it is one of many".into()), ..Default::default() },
+        };
+        Ok(all.into_iter().zip(labels).filter(|(s, label)| wanted(s, label)).map(spec).collect())
+    }
+}
+
+fn w2_only() -> Vec<String> {
+    vec!["w2".into()]
+}
+
+/// Columns that fall as steps are added, where all is well.
+const ERRORS: &[&str] = &["w2", "w2_data", "kl", "mean_error", "cov_error", "strong_error"];
 
 /// The smallest size at which an experiment still means something.
 #[derive(Clone, Debug, Deserialize)]
@@ -145,7 +233,7 @@ impl Quick {
             return Err(BadInput::new("modes", 0, "keeps nothing", "give at least 1"));
         }
         let Some(steps) = &self.steps else { return Ok(()) };
-        read_steps(&steps.iter().map(|n| *n as i64).collect::<Vec<_>>().into()).map(drop)
+        read_counts("steps", &steps.iter().map(|n| *n as i64).collect::<Vec<_>>().into()).map(drop)
     }
 }
 
@@ -205,7 +293,7 @@ impl Experiment {
         // Checked also where it is not used.
         raw.quick.as_ref().map_or(Ok(()), Quick::check).map_err(|e| e.within("quick"))?;
         let quick = if size == Size::Quick { raw.quick.clone() } else { None };
-        let experiment = Experiment {
+        let mut experiment = Experiment {
             name: name.into(),
             question: raw.question,
             analysis: raw.analysis,
@@ -213,22 +301,55 @@ impl Experiment {
             schedules: each("schedule", raw.schedule, read_schedule)?,
             grids: each("grid", raw.grid, |v| read_grid(v, quick.as_ref().and_then(|q| q.steps.as_deref())))?,
             inits: each("init", raw.init.unwrap_or(Value::String("marginal".into())), config::read)?,
-            solvers: each("solver", Value::Array(raw.solver.into_iter().map(Value::Table).collect()), |v| {
-                read_solver(v, quick.as_ref().and_then(|q| q.steps.as_deref()))
-            })?,
+            solvers: match raw.solver {
+                None if raw.catalogue.is_some() => Vec::new(),
+                None => {
+                    return Err(BadInput::about(
+                        "solver",
+                        "is missing",
+                        "add solver = [{ name = \"ddim\" }]",
+                    ));
+                }
+                Some(list) => {
+                    each("solver", Value::Array(list.into_iter().map(Value::Table).collect()), |v| {
+                        read_solver(v, quick.as_ref().and_then(|q| q.steps.as_deref()))
+                    })?
+                }
+            },
             expect: raw.expect,
+            metrics: raw.metrics,
+            reach: raw.reach,
             reduced: quick.is_some(),
             figures: match raw.figure {
-                None => vec![FigureKind::Convergence {}],
+                None => vec![FigureKind::Convergence { metric: w2(), solvers: Vec::new() }],
                 Some(list) => each("figure", list, |v| config::read_named(v, FIGURES))?,
             },
         };
+        if let Some(catalogue) = &raw.catalogue {
+            let rest = catalogue.rest(&experiment.solvers)?;
+            experiment.solvers.extend(rest);
+        }
         experiment.check()?;
         Ok(experiment)
     }
 
     /// What only shows when the parts are put together.
     fn check(&self) -> Result<()> {
+        for (i, metric) in self.metrics.iter().enumerate() {
+            if !ERRORS.contains(&metric.as_str()) {
+                let key = format!("metrics[{i}]");
+                return Err(BadInput::new(&key, metric, "is no error", config::suggest(metric, ERRORS)));
+            }
+        }
+        let solvers: Vec<&str> = self.solvers.iter().map(|s| s.solver.label.as_str()).collect();
+        let drawn = self.figures.iter().flat_map(FigureKind::solvers);
+        for label in self.reach.iter().flat_map(|r| &r.against).chain(drawn) {
+            if !solvers.contains(&label.as_str()) {
+                let fix = config::suggest(label, &solvers);
+                return Err(BadInput::new("solvers", label, "is not in this experiment", fix));
+            }
+        }
+        unique("metrics", self.metrics.iter().map(String::as_str), "remove one")?;
         unique("data", self.data.iter().map(|d| d.label.as_str()), "give them different `label`s")?;
         unique("schedule", self.schedules.iter().map(|d| d.label.as_str()), "remove one")?;
         unique("grid", self.grids.iter().map(|(g, _)| g.label.as_str()), "remove one")?;
@@ -248,11 +369,11 @@ impl Experiment {
             known_names(spec.expect.order_on.keys(), &grids)
                 .map_err(|e| e.within(&within("expect.order_on")))?;
         }
-        for (g, (grid, own_steps)) in self.grids.iter().enumerate() {
+        for (g, (grid, ladder)) in self.grids.iter().enumerate() {
             let key = if self.grids.len() > 1 { format!("grid[{g}]") } else { "grid".into() };
             for (s, spec) in self.solvers.iter().enumerate() {
                 for schedule in self.schedules.iter().filter(|s| spec.runs_on(s)) {
-                    for steps in spec.steps_on(own_steps) {
+                    for steps in ladder.steps(&spec.solver.value, spec.steps.as_deref()) {
                         let solver = format!("solver[{s}]");
                         let levels = grid.value.levels(&schedule.value, steps).map_err(|e| {
                             let own = e.key() == "steps" && spec.steps.is_some();
@@ -273,10 +394,10 @@ impl Experiment {
         let mut cells = Vec::new();
         for data in &self.data {
             for schedule in &self.schedules {
-                for (grid, own_steps) in &self.grids {
+                for (grid, ladder) in &self.grids {
                     for &init in &self.inits {
                         for spec in self.solvers.iter().filter(|s| s.runs_on(schedule)) {
-                            for steps in spec.steps_on(own_steps) {
+                            for steps in ladder.steps(&spec.solver.value, spec.steps.as_deref()) {
                                 let solver = &spec.solver;
                                 cells.push(Cell {
                                     experiment: &self.name,
@@ -305,14 +426,6 @@ impl Experiment {
 impl SolverSpec {
     fn runs_on(&self, schedule: &Named<Schedule>) -> bool {
         self.schedules.is_empty() || self.schedules.iter().any(|name| is_called(name, &schedule.label))
-    }
-
-    /// Its own step counts where it has some, else the grid's. (An explicit grid has none of either.)
-    fn steps_on(&self, grid: &[Option<usize>]) -> Vec<Option<usize>> {
-        match &self.steps {
-            Some(own) if grid != [None] => own.iter().map(|n| Some(*n)).collect(),
-            _ => grid.to_vec(),
-        }
     }
 }
 
@@ -407,66 +520,6 @@ fn read_schedule(value: Value) -> Result<Named<Schedule>> {
     Ok(Named { label: registry::label_of(&value), value: schedule })
 }
 
-fn read_grid(mut value: Value, quick: Option<&[usize]>) -> Result<(Named<Grid>, Vec<Option<usize>>)> {
-    let steps = value.as_table_mut().and_then(|t| t.remove("steps"));
-    let grid: Grid = config::read_named(value.clone(), &names(Grid::LIST))?;
-    let label = match &grid {
-        // A list is no label: its ends and its length are.
-        Grid::Explicit { t, lambda, sigma } => {
-            let lists = [("t", t), ("lambda", lambda), ("sigma", sigma)];
-            let given = lists.into_iter().find_map(|(name, list)| Some((name, list.as_ref()?)));
-            given.map_or("explicit".into(), |(name, list)| match list[..] {
-                [first, .., last] => format!("explicit({name}={first}..{last}, steps={})", list.len() - 1),
-                _ => "explicit".into(),
-            })
-        }
-        _ => registry::label_of(&value),
-    };
-    let steps = match (&grid, steps) {
-        (Grid::Explicit { .. }, None) => vec![None],
-        (Grid::Explicit { .. }, Some(v)) => {
-            return Err(BadInput::new(
-                "steps",
-                config::Plain(&v),
-                "does not go with an explicit grid",
-                "remove it: the list says how many",
-            ));
-        }
-        (_, None) => return Err(BadInput::about("steps", "is missing", "add steps = [16, 32, 64]")),
-        (_, Some(v)) => {
-            quick.map_or_else(|| read_steps(&v), |q| Ok(q.to_vec()))?.into_iter().map(Some).collect()
-        }
-    };
-    Ok((Named { label, value: grid }, steps))
-}
-
-/// A step count or a list of different ones.
-fn read_steps(value: &Value) -> Result<Vec<usize>> {
-    let list = match value {
-        Value::Array(list) => list.clone(),
-        one => vec![one.clone()],
-    };
-    if list.is_empty() {
-        return Err(BadInput::about("steps", "is empty", "give at least one number"));
-    }
-    let mut steps = Vec::new();
-    for v in &list {
-        match v.as_integer() {
-            Some(n) if n > 0 && !steps.contains(&(n as usize)) => steps.push(n as usize),
-            Some(n) if n > 0 => return Err(BadInput::new("steps", n, "is listed twice", "remove one")),
-            _ => {
-                return Err(BadInput::new(
-                    "steps",
-                    config::Plain(v),
-                    "is not a positive whole number",
-                    "give numbers such as [16, 32, 64]",
-                ));
-            }
-        }
-    }
-    Ok(steps)
-}
-
 fn read_solver(mut value: Value, quick: Option<&[usize]>) -> Result<SolverSpec> {
     let table = value.as_table_mut().expect("solver entries are tables");
     let (steps, expect, schedules) =
@@ -479,7 +532,7 @@ fn read_solver(mut value: Value, quick: Option<&[usize]>) -> Result<SolverSpec> 
     expect.check().map_err(|e| e.within("expect"))?;
     let steps = match (steps, quick) {
         (Some(_), Some(quick)) => Some(quick.to_vec()),
-        (Some(v), None) => Some(read_steps(&v)?),
+        (Some(v), None) => Some(read_counts("steps", &v)?),
         (None, _) => None,
     };
     let schedules = match schedules {

@@ -104,6 +104,9 @@ pub enum NoLaw {
     /// The witness row disagrees: the solver is not an affine map of its noises.
     #[error("not affine: the witness run is off by {0:e} of its size")]
     NotAffine(f64),
+    /// The solver panicked: a bug in it.
+    #[error("the solver panicked; its message is on stderr")]
+    Panicked,
     /// A mode has no finite mean or variance.
     #[error("diverged: mode {mode} of {modes} is not finite")]
     Diverged {
@@ -205,6 +208,40 @@ pub fn law_on_path<S: Sample + Sync + ?Sized>(
         return Err(NoLaw::NotAffine(law.witness));
     }
     Ok(law)
+}
+
+/// The levels that an adaptive method visits, and what finding them cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Levels, both ends of the given grid included.
+    pub levels: Vec<Level>,
+    /// Model calls of the pilot run, rejected steps included.
+    pub nfe: usize,
+}
+
+/// The pilot run of an adaptive method between the ends of `grid`: its error control sees expected norms over all modes.
+///
+/// # Errors
+/// [`NoLaw::Refused`] where the method is not adaptive, or gives up; [`NoLaw::TooLarge`] where the noises of its steps
+/// do not fit.
+pub fn plan<S: Sample + Sync + ?Sized>(
+    solver: &S,
+    data: &Gaussian,
+    schedule: &Schedule,
+    grid: &[Level],
+    init: Init,
+) -> Result<Plan, NoLaw> {
+    let start = init.moments(data, schedule, &grid[0]);
+    let model = data.slice(0..data.modes());
+    let mut probe = Probe::new(0, data.modes());
+    let x = State(probe.draw(Draw::Fresh).0.map(&start.std, &start.mean));
+    let mut cx = Ctx::new(&model, &mut probe, schedule);
+    let levels = solver.plan(&mut cx, grid, x);
+    if let Some(why) = cx.refusal() {
+        return Err(NoLaw::Refused(why.into()));
+    }
+    let levels = levels.ok_or_else(|| NoLaw::Refused("the method is not adaptive".into()))?;
+    Ok(Plan { levels, nfe: cx.nfe() })
 }
 
 /// The law of a range of modes.

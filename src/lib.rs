@@ -40,6 +40,7 @@
 
 pub mod affine;
 pub mod batch;
+pub mod certify;
 pub mod cmd;
 pub mod config;
 pub mod data;
@@ -53,6 +54,7 @@ pub mod noise;
 pub mod order;
 pub mod parallel;
 pub mod plot;
+pub mod reach;
 pub mod record;
 pub mod results;
 pub mod run;

@@ -4,7 +4,7 @@
 //! use scorebench::{plot, record::Row};
 //! let error = |steps: usize| Some(1.0 / (steps * steps) as f64);
 //! let row = |steps| Row { solver: "heun".into(), steps, w2: error(steps), ..Row::default() };
-//! let figure = plot::convergence(&[row(16), row(32), row(64)], "Is Heun of second order?");
+//! let figure = plot::convergence(&[row(16), row(32), row(64)], "Is Heun of second order?", "w2");
 //! assert!(figure.svg().contains(">heun</text>"));
 //! assert!(figure.png().starts_with(b"\x89PNG"));
 //! ```
@@ -18,6 +18,7 @@ mod bitmap;
 mod chart;
 mod guides;
 mod label;
+mod map;
 mod panel;
 mod scene;
 mod style;
@@ -29,6 +30,8 @@ use std::path::Path;
 
 use crate::record::{OrderRow, Row, write_atomically};
 use chart::{Across, Chart, Up};
+pub use map::amplification;
+
 use label::{Key, Label, end_time, tell_apart};
 use panel::{Curve, Panel};
 use scene::Scene;
@@ -67,29 +70,38 @@ impl Figure {
     }
 }
 
-/// Error (`w2`) against steps, with slope guides: one panel for each data, schedule, grid and init.
-pub fn convergence(rows: &[Row], title: &str) -> Figure {
-    error_against(rows, title, "steps N", |row| Some(row.steps as f64))
+/// An error (`w2`, or another column) against steps, with slope guides: one panel for each data, schedule, grid and init.
+pub fn convergence(rows: &[Row], title: &str, metric: &str) -> Figure {
+    error_against(rows, title, "steps N", metric, |row| Some(row.steps as f64))
 }
 
 /// Error (`w2`) against model calls, otherwise as [`convergence`].
 pub fn work_precision(rows: &[Row], title: &str) -> Figure {
-    error_against(rows, title, "model calls (NFE)", |row| row.nfe.map(|n| n as f64))
+    error_against(rows, title, "model calls (NFE)", "w2", |row| row.nfe.map(|n| n as f64))
 }
 
-fn error_against(rows: &[Row], title: &str, x_title: &str, x: impl Fn(&Row) -> Option<f64>) -> Figure {
+fn error_against(
+    rows: &[Row],
+    title: &str,
+    x_title: &str,
+    metric: &str,
+    x: impl Fn(&Row) -> Option<f64>,
+) -> Figure {
+    let value = |row: &Row| row.number(metric);
     let solvers = distinct(rows.iter().map(|r| r.solver.clone()));
     let groups = grouped(rows, |r| circumstances(&r.data, &r.schedule, &r.grid, &r.init));
     let panels = groups.iter().map(|(_, rows)| {
         let curves = solvers.iter().enumerate().map(|(k, solver)| {
             let mine = rows.iter().filter(|r| r.solver == *solver);
-            let points = mine.filter_map(|r| Some((x(r).filter(|x| *x > 0.0)?, error_of(r)))).collect();
+            let points =
+                mine.filter_map(|r| Some((x(r).filter(|x| *x > 0.0)?, error_of(r, value(r))))).collect();
             curve(k, solver.clone(), Style::nth(k), points)
         });
         curves.collect()
     });
     let panels = panels.collect();
-    figure(&groups, panels, Chart { x_title: x_title.into(), slopes: true, ..chart(title) })
+    let y_title = if metric == "w2" { chart(title).y_title } else { metric.replace('_', " ") };
+    figure(&groups, panels, Chart { x_title: x_title.into(), y_title, slopes: true, ..chart(title) })
 }
 
 /// Local orders (between neighbouring step counts, at their geometric mean): one panel for each data, schedule, grid,
@@ -202,7 +214,7 @@ pub fn parameter_scan(rows: &[Row], title: &str, parameter: &str, default: f64) 
     let panels = groups.iter().map(|(_, rows)| {
         let curves = steps.iter().enumerate().map(|(k, &n)| {
             let mine = rows.iter().filter(|r| r.steps == n);
-            let points = mine.filter_map(|r| Some((place(r)?, error_of(r)))).collect();
+            let points = mine.filter_map(|r| Some((place(r)?, error_of(r, r.w2)))).collect();
             curve(k, format!("N = {n}"), Style::ordered(k, steps.len()), points)
         });
         curves.collect()
@@ -251,9 +263,9 @@ fn circumstances(data: &str, schedule: &str, grid: &str, init: &str) -> Key {
 /// Larger is as good as infinite, and would overflow on the way to pixels.
 const MOST: f64 = 1e100;
 
-/// The error of a row; infinite where the run failed, NaN where there is simply none.
-fn error_of(row: &Row) -> f64 {
-    match row.w2 {
+/// An error of a row; infinite where the run failed, NaN where there is simply none.
+fn error_of(row: &Row, error: Option<f64>) -> f64 {
+    match error {
         Some(w2) if w2 < MOST => w2,
         Some(w2) if !w2.is_nan() => f64::INFINITY,
         _ if !row.error.is_empty() => f64::INFINITY,

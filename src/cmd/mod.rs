@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod certify;
 mod check;
 mod list;
 mod run;
@@ -26,6 +27,8 @@ enum Verb {
     Run(run::Run),
     /// Run every experiment of a folder at its smallest size and assert what it expects; writes nothing
     Check(check::Check),
+    /// Measure what solvers claim: orders, costs, stability; exit code 1 if one claims too much
+    Certify(certify::Certify),
     /// List what can be named in an experiment
     List(list::List),
 }
@@ -42,6 +45,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().verb {
         Verb::Run(run) => run.go(),
         Verb::Check(check) => check.go(),
+        Verb::Certify(certify) => certify.go(),
         Verb::List(list) => list.go(),
     };
     match result {

@@ -11,7 +11,7 @@ use crate::experiment::{Experiment, FigureKind, Size};
 use crate::plot::{self, Figure};
 use crate::record::{OrderRow, Row, to_csv};
 use crate::results::{self, Store};
-use crate::{parallel, runner};
+use crate::{parallel, reach, runner};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Run {
@@ -80,6 +80,9 @@ impl Run {
             ("timing.csv".to_string(), to_csv(&results.timings()).into_bytes()),
             ("orders.csv".to_string(), to_csv(&results.orders).into_bytes()),
         ];
+        if let Some(reach) = &experiment.reach {
+            files.push(("calls.csv".to_string(), to_csv(&reach::calls(&rows, reach)).into_bytes()));
+        }
         for (i, kind) in experiment.figures.iter().enumerate() {
             let (name, figure) = draw(kind, &experiment.question, &rows, &results.orders);
             let stem = match files.iter().filter(|(f, _)| f.starts_with(name) && f.ends_with(".svg")).count()
@@ -123,9 +126,14 @@ fn stem(path: &Path) -> String {
 }
 
 fn draw(kind: &FigureKind, title: &str, rows: &[Row], orders: &[OrderRow]) -> (&'static str, Figure) {
+    let wanted = kind.solvers();
+    let chosen: Vec<Row> =
+        rows.iter().filter(|r| wanted.is_empty() || wanted.contains(&r.solver)).cloned().collect();
+    let rows = &chosen[..];
     match kind {
-        FigureKind::Convergence {} => ("convergence", plot::convergence(rows, title)),
-        FigureKind::WorkPrecision {} => ("work-precision", plot::work_precision(rows, title)),
+        FigureKind::Convergence { metric, .. } => ("convergence", plot::convergence(rows, title, metric)),
+        FigureKind::Amplification {} => ("amplification", plot::amplification(rows, title)),
+        FigureKind::WorkPrecision { .. } => ("work-precision", plot::work_precision(rows, title)),
         FigureKind::LocalOrders {} => {
             // Exact methods have round-off only, whose orders are noise; their rows stay, so that styles do.
             let mut orders = orders.to_vec();

@@ -62,7 +62,17 @@ impl Cell<'_> {
 
     /// Runs the solver and measures it. A run without a law gives a row whose `error` says why.
     pub fn run(&self) -> Row {
-        let grid = self.levels();
+        let rule = self.levels();
+        let solver = &self.solver.value;
+        let planned = solver.adaptive().then(|| {
+            let (data, schedule) = (&self.data.value, &self.schedule.value);
+            guarded(|| law::plan(solver, data, schedule, &rule, self.init))
+        });
+        let (grid, pilot_nfe, failed) = match planned {
+            None => (rule, None, None),
+            Some(Ok(plan)) => (plan.levels, Some(plan.nfe), None),
+            Some(Err(why)) => (rule, None, Some(why)),
+        };
         let row = Row {
             experiment: self.experiment.into(),
             data: self.data.label.clone(),
@@ -73,13 +83,13 @@ impl Cell<'_> {
             steps: grid.len() - 1,
             mode: "exact".into(),
             key: self.key(),
+            pilot_nfe,
             ..Row::default()
         };
-        // A bug in a solver from outside the crate must not take the other rows with it.
-        let law = std::panic::catch_unwind(AssertUnwindSafe(|| self.law(&grid, self.init)));
+        let law = failed.map_or_else(|| guarded(|| self.law(&grid, self.init)), Err);
         match law {
-            Ok(Ok(law)) => self.measure(&grid, &law, row),
-            Ok(Err(why @ NoLaw::Diverged { .. })) => {
+            Ok(law) => self.measure(&grid, &law, row),
+            Err(why @ NoLaw::Diverged { .. }) => {
                 let inf = Some(f64::INFINITY);
                 Row {
                     w2: inf,
@@ -91,13 +101,14 @@ impl Cell<'_> {
                     ..row
                 }
             }
-            Ok(Err(why)) => Row { error: why.to_string(), ..row },
-            Err(_) => Row { error: "the solver panicked; its message is on stderr".into(), ..row },
+            Err(why) => Row { error: why.to_string(), ..row },
         }
     }
 
     fn law(&self, grid: &[Level], init: Init) -> Result<Law, NoLaw> {
-        law::law(&self.solver.value, &self.data.value, &self.schedule.value, grid, init)
+        let solver = &self.solver.value;
+        let l = solver.equation();
+        law::law_on_path(solver, &self.data.value, &self.schedule.value, grid, init, l)
     }
 
     fn measure(&self, grid: &[Level], law: &Law, row: Row) -> Row {
@@ -120,6 +131,8 @@ impl Cell<'_> {
             budget_truncation: Some(w2(&exact, &data.moments())),
             budget_discretisation: from_marginal.map(|m| w2(&m, &exact)),
             floor: self.floor(end, &exact),
+            strong_error: law.strong_error,
+            amplification: law.gain.iter().map(|g| g.abs()).reduce(f64::max).filter(|g| !g.is_nan()),
             ..row
         }
     }
@@ -154,6 +167,11 @@ impl Cell<'_> {
         let limit = Moments { mean: exact.mean.clone(), std: limit.iter().map(|v| v.sqrt()).collect() };
         Some(w2(&limit, exact))
     }
+}
+
+/// A bug in a solver from outside the crate must not take the other rows with it.
+fn guarded<T>(run: impl FnOnce() -> Result<T, NoLaw>) -> Result<T, NoLaw> {
+    std::panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or(Err(NoLaw::Panicked))
 }
 
 fn json(value: &impl serde::Serialize) -> String {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{Experiment, Named, is_called, known_names};
 use crate::config::suggest;
 use crate::error::{BadInput, Result};
-use crate::record::{OrderRow, Row};
+use crate::record::{NUMBERS, OrderRow, Row};
 
 /// What a `[[solver]]` entry expects.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -82,20 +82,6 @@ fn w2() -> String {
     "w2".into()
 }
 
-const COLUMNS: &[&str] = &[
-    "w2",
-    "w2_data",
-    "kl",
-    "mean_error",
-    "cov_error",
-    "budget_init",
-    "budget_truncation",
-    "budget_discretisation",
-    "floor",
-    "nfe",
-    "draws",
-];
-
 /// Whether an expectation came out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
@@ -109,12 +95,12 @@ pub enum Outcome {
 
 impl Expectation {
     pub(super) fn check(&self) -> Result<()> {
-        if !COLUMNS.contains(&self.column.as_str()) {
+        if !NUMBERS.contains(&self.column.as_str()) {
             return Err(BadInput::new(
                 "column",
                 &self.column,
                 "is not known",
-                suggest(&self.column, COLUMNS),
+                suggest(&self.column, NUMBERS),
             ));
         }
         if self.value.is_some() == (self.rel.is_none() && self.abs.is_none()) {
@@ -180,7 +166,7 @@ impl Expectation {
     }
 
     fn holds(&self, row: &Row) -> Outcome {
-        let found = column(row, &self.column);
+        let found = row.number(&self.column);
         let place = format!("{} {} {} {} N = {}", row.schedule, row.grid, row.init, row.solver, row.steps);
         let (Some(x), Some(want)) = (found, Some(self.describe())) else {
             return Outcome::Failed(format!("{place}: {} is missing ({})", self.column, row.error));
@@ -204,23 +190,6 @@ impl Expectation {
         parts.extend(self.below.map(|b| format!("at most {b:e}")));
         parts.extend(self.above.map(|a| format!("at least {a:e}")));
         parts.join(", ")
-    }
-}
-
-fn column(row: &Row, name: &str) -> Option<f64> {
-    match name {
-        "w2" => row.w2,
-        "w2_data" => row.w2_data,
-        "kl" => row.kl,
-        "mean_error" => row.mean_error,
-        "cov_error" => row.cov_error,
-        "budget_init" => row.budget_init,
-        "budget_truncation" => row.budget_truncation,
-        "budget_discretisation" => row.budget_discretisation,
-        "floor" => row.floor,
-        "nfe" => row.nfe.map(|n| n as f64),
-        "draws" => row.draws.map(|n| n as f64),
-        _ => None,
     }
 }
 

@@ -63,7 +63,7 @@ fn palette(shapes: &[Shape]) -> Vec<Rgb> {
                 Shape::Line { stroke, .. } => {
                     colours.insert(stroke.colour);
                 }
-                Shape::Markers { colour, .. } => {
+                Shape::Fill { colour, .. } | Shape::Markers { colour, .. } => {
                     colours.insert(*colour);
                 }
                 Shape::Text(text) => {
@@ -128,6 +128,7 @@ impl Canvas<'_> {
                     self.stroke(&piece, stroke);
                 }
             }
+            Shape::Fill { corners, colour } => self.fill(corners, *colour),
             Shape::Markers { at, marker, radius, colour } => {
                 for &centre in at {
                     self.marker(centre, *marker, *radius, *colour);

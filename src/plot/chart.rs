@@ -36,10 +36,10 @@ pub(super) enum Up {
     Integers { low: f64, high: f64 },
 }
 
-const MARGIN: f64 = 18.0;
-const TITLE: f64 = 17.0;
-const SMALL: f64 = 11.5;
-const PANEL_TITLE: f64 = 13.0;
+pub(super) const MARGIN: f64 = 18.0;
+pub(super) const TITLE: f64 = 17.0;
+pub(super) const SMALL: f64 = 11.5;
+pub(super) const PANEL_TITLE: f64 = 13.0;
 /// Below a frame: ticks and their labels, and then the axis title.
 const TICKS: f64 = 22.0;
 const AXIS_TITLE: f64 = 20.0;
@@ -221,7 +221,7 @@ fn error_range(panels: &[Panel]) -> (f64, f64) {
     (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max).min(most))
 }
 
-fn upwards(at: Point, text: &str) -> Shape {
+pub(super) fn upwards(at: Point, text: &str) -> Shape {
     Shape::Text(Text {
         at,
         text: text.into(),

@@ -26,6 +26,10 @@ pub(super) enum Shape {
         points: Vec<Point>,
         stroke: Stroke,
     },
+    Fill {
+        corners: Vec<Point>,
+        colour: Rgb,
+    },
     Markers {
         at: Vec<Point>,
         marker: Marker,

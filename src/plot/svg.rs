@@ -47,6 +47,9 @@ fn write_shape(out: &mut String, shape: &Shape) {
         Shape::Line { points, stroke } => {
             put(out, format_args!("<path d=\"{}\" fill=\"none\"{}/>\n", path(points), stroke_style(stroke)));
         }
+        Shape::Fill { corners, colour } => {
+            put(out, format_args!("<path d=\"{}z\" fill=\"{}\"/>\n", path(corners), hex(*colour)));
+        }
         Shape::Markers { at, marker, radius, colour } => {
             let d: String = at.iter().map(|&p| marker_path(p, marker.form, *radius)).collect();
             let fill = hex(if marker.hollow { WHITE } else { *colour });

@@ -40,7 +40,7 @@ fn order(local: &str) -> OrderRow {
 
 fn all(rows: &[Row], orders: &[OrderRow]) -> [Figure; 5] {
     [
-        convergence(rows, "a"),
+        convergence(rows, "a", "w2"),
         work_precision(rows, "b"),
         error_budget(rows, "c"),
         parameter_scan(rows, "d", "eta", 0.0),
@@ -77,7 +77,9 @@ fn one_point_equal_values_and_extremes_are_drawn() {
     let extreme: Vec<Row> =
         [1e-300, 1e-16, 1e-5, 1e99].iter().enumerate().map(|(k, w)| row("euler", "g", k, Some(*w))).collect();
     for rows in [&[one][..], &equal, &extreme] {
-        for figure in [convergence(rows, ""), work_precision(rows, ""), parameter_scan(rows, "", "x", 1.0)] {
+        for figure in
+            [convergence(rows, "", "w2"), work_precision(rows, ""), parameter_scan(rows, "", "x", 1.0)]
+        {
             let svg = figure.svg();
             assert!(svg.contains(">euler</text>") || svg.contains(">N = "), "{svg}");
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
@@ -90,7 +92,7 @@ fn panels_are_named_and_failures_are_told() {
     let mut rows = sample();
     rows.push(Row { error: "diverged".into(), ..row("heun", &rows[0].grid.clone(), 128, None) });
     rows.push(Row { error: "undefined".into(), ..row("rk4", &rows[0].grid.clone(), 8, None) });
-    let svg = convergence(&rows, "A & B").svg();
+    let svg = convergence(&rows, "A & B", "w2").svg();
     for text in [
         ">A &amp; B</text>",
         ">uniform-t(end=0.001)</text>",
@@ -119,7 +121,7 @@ fn orders_stand_between_the_steps_they_compare() {
 #[test]
 fn both_files_are_written() {
     let folder = tempfile::tempdir().expect("a folder");
-    convergence(&sample(), "").write(&folder.path().join("figure-1.5")).expect("written");
+    convergence(&sample(), "", "w2").write(&folder.path().join("figure-1.5")).expect("written");
     for name in ["figure-1.5.svg", "figure-1.5.png"] {
         assert!(folder.path().join(name).exists(), "{name}");
     }

@@ -63,11 +63,12 @@ impl Control {
         if !h.is_finite() {
             cx.refuse("steps are measured in a clock that does not show both ends of the grid");
         }
+        let mut arrived = false;
         for _ in 0..MOST_ATTEMPTS {
-            if cx.refusal().is_some() || t == end {
+            if cx.refusal().is_some() || arrived {
                 break;
             }
-            let s = ahead(cx, clock, &t, &end, h);
+            let (s, last) = ahead(cx, clock, &t, &end, h);
             if clock.of(&s) == clock.of(&t) {
                 cx.refuse("no step is short enough for the tolerances; raise them or use another clock");
                 break;
@@ -82,7 +83,7 @@ impl Control {
                 h *= factor.clamp(self.shrink, grow);
                 // Not the error of a step that could not be longer (Hairer's dopri5 bounds it likewise).
                 err_last = err.max(1e-4);
-                (x, t, size, rejected) = (new, s, new_size, false);
+                (x, t, size, rejected, arrived) = (new, s, new_size, false, last);
                 levels.push(s);
             } else {
                 // NaN and infinity come here too, and shrink the step as far as one rejection may.
@@ -91,7 +92,7 @@ impl Control {
                 rejected = true;
             }
         }
-        if t != end {
+        if !arrived {
             cx.refuse(format!("{MOST_ATTEMPTS} steps do not reach the end within the tolerances"));
         }
         levels
@@ -105,13 +106,13 @@ impl Control {
     }
 }
 
-/// The level `h` ahead of `t`, or `end`; where less than two steps are left, they are equal.
-fn ahead<V: Space>(cx: &Ctx<V>, clock: Clock, t: &Level, end: &Level, h: f64) -> Level {
+/// The level `h` ahead of `t`, or `end`, and whether it is `end`; where less than two steps are left, they are equal.
+fn ahead<V: Space>(cx: &Ctx<V>, clock: Clock, t: &Level, end: &Level, h: f64) -> (Level, bool) {
     let steps = clock.length(t, end) / h;
     if steps <= 1.0 + 1e-9 {
-        return *end;
+        return (*end, true);
     }
-    clock.level(cx, clock.of(t) + if steps < 2.0 { 0.5 * steps * h } else { h })
+    (clock.level(cx, clock.of(t) + if steps < 2.0 { 0.5 * steps * h } else { h }), false)
 }
 
 /// Refuses tolerances without a meaning.

@@ -62,8 +62,8 @@ impl Solver for Ddpm {
         Needs { time: false, alpha: false, sigma: false }
     }
     fn strong(&self) -> Option<f64> {
-        // Exact in law at every step, but the exact step's noise is no multiple of one increment.
-        Some(1.0)
+        // The exact law's noise is no multiple of one increment: its paths converge, slowly and to no rate of note.
+        (self.variance != Variance::Exact).then_some(1.0)
     }
     fn catalogue() -> Vec<Self> {
         [Variance::FixedSmall, Variance::FixedLarge, Variance::Exact].map(|variance| Ddpm { variance }).into()

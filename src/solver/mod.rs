@@ -25,7 +25,13 @@ use crate::schedule::{Clock, Level, Schedule};
 use crate::state::{Space, State};
 
 pub mod adaptive;
+mod churn;
+pub mod order_conditions;
+pub mod multistep;
 pub mod registry;
+mod rock4;
+pub mod tableau;
+mod tables;
 
 pub use registry::{Erased, Handle};
 
@@ -48,14 +54,40 @@ catalogue! {
     ddpm: Ddpm;
     ddim: Ddim;
     exponential_integrator: ExponentialIntegrator;
-    runge_kutta: Euler, Heun, Midpoint, Rk4;
+    runge_kutta: Euler, Heun, Midpoint, Rk4, RungeKutta;
+    implicit_runge_kutta: ImplicitRungeKutta;
+    dpm2: Dpm2;
+    edm_stochastic: EdmStochastic;
+    embedded: Bs23, Dopri5, Rk45, Dop853;
+    stork: Stork2, Stork4;
     predictor_corrector: PredictorCorrector;
     annealed_langevin: AnnealedLangevin;
+    adams_bashforth: AdamsBashforth, Lms;
+    abnorsett: AbNorsett;
+    pndm: Pndm, Plms;
+    ipndm: Ipndm, IpndmV;
+    deis: Deis;
     dpmpp_2m: DpmPp2m;
+    dpmpp_3m: DpmPp3m;
+    unipc: UniP, UniPc;
     stochastic_heun: StochasticHeun;
     stochastic_runge_kutta: Sra1, Sra3, Sosra, StochasticRungeKutta;
     gotta_go_fast: GottaGoFast;
+    k_ancestral: EulerAncestral, Dpm2Ancestral, DpmPp2sAncestral;
+    dpmpp_sde: DpmPpSde, DpmPp2sSde;
+    dpmpp_multistep_sde: DpmPp2mSde, DpmPp3mSde;
+    sde_dpm_solver: SdeDpmSolver1, SdeDpmSolver2;
+    sa_solver: SaSolver;
+    er_sde: ErSde;
+    gddim: Gddim;
+    restart: Restart;
+    seeds: Seeds1, Seeds2, Seeds3;
     forward: DdpmChain, SmldChain;
+    exponential_runge_kutta: ExponentialRungeKutta;
+    dpm_solver: DpmSolver1, DpmSolver2, DpmSolver3, DpmPp1, DpmPp2s, DpmPp3s;
+    dpm_fast: DpmFast;
+    dpm_solver_singlestep: DpmSolverSinglestep;
+    dpm_solver_adaptive: DpmSolver12, DpmSolver23;
 }
 
 /// A sampler: carries `x` from noise level `grid[0]` to the last one. Over a two-point grid it is a step.
@@ -180,6 +212,11 @@ pub trait Solver:
     /// the claim for multistep methods whose weights are those of equal steps.
     fn on_uneven_steps(&self) -> Claim {
         self.on_gaussian_data()
+    }
+
+    /// The order that its name, its paper or the library that ships it promises, where the method does not keep it.
+    fn sold_as(&self) -> Option<f64> {
+        None
     }
 
     /// Model calls in a run of so many steps, to a last level with `sigma > 0`.

@@ -145,6 +145,8 @@ pub trait Erased: RunOn<Affine> + RunOn<Batch> + Send + Sync {
     fn on_gaussian_data(&self) -> Claim;
     /// [`Solver::on_uneven_steps`].
     fn on_uneven_steps(&self) -> Claim;
+    /// [`Solver::sold_as`].
+    fn sold_as(&self) -> Option<f64>;
     /// [`Solver::calls`].
     fn calls(&self, steps: usize) -> usize;
     /// [`Solver::draws`].
@@ -194,6 +196,9 @@ impl<S: Solver> Erased for S {
     }
     fn on_uneven_steps(&self) -> Claim {
         Solver::on_uneven_steps(self)
+    }
+    fn sold_as(&self) -> Option<f64> {
+        Solver::sold_as(self)
     }
     fn calls(&self, steps: usize) -> usize {
         Solver::calls(self, steps)

@@ -1,0 +1,409 @@
+//! Certificates: what a solver claims, measured on a fixed set of Gaussian problems.
+//!
+//! ```
+//! use scorebench::{certify::certify, order::Verdict, solver::{Handle, ddim::Ddim}};
+//! let certificate = certify(&Handle::new(Ddim { eta: 0.0 }));
+//! assert_eq!(certificate.verdict, Verdict::Pass);
+//! assert!((certificate.weak[0].order.unwrap() - 1.0).abs() < 0.05);
+//! ```
+//!
+//! The data are five modes with means of either sign and variances from 0.01 to 4. Weak orders (of W2 to the exact
+//! marginal, started at the exact marginal) and strong orders are fitted on every problem of [`PROBLEMS`]: a claim
+//! passes if it is borne out on one of the even grids at least, and contradicted on none. An order above the claim is
+//! no contradiction, but a claim that is exceeded everywhere is not passed either. A fourth grid alternates long and short steps in
+//! lambda, which tells multistep weights that know their steps from those that do not.
+
+use serde::Serialize;
+
+use crate::data::Gaussian;
+use crate::grid::{Grid, KarrasFinal};
+use crate::law::{self, Init, NoLaw};
+use crate::metric::w2;
+use crate::order::{self, Behaviour, TOLERANCE, Verdict};
+use crate::schedule::{Level, Schedule};
+use crate::solver::{Claim, Handle, Proof, registry};
+
+/// Everything that was found of one solver.
+#[derive(Clone, Debug, Serialize)]
+pub struct Certificate {
+    /// Label: name and parameters that differ from the default.
+    pub solver: String,
+    /// Where it is published.
+    pub source: String,
+    /// What it claims of its weak order: a number, `exact` or `floor`.
+    pub claim: String,
+    /// The order that its name or its library promises, where that is not what it claims here.
+    pub sold_as: Option<f64>,
+    /// Weak orders on the even grids.
+    pub weak: Vec<Measured>,
+    /// Weak order on steps that alternate in length.
+    pub uneven: Option<Measured>,
+    /// Strong orders on the even grids, where one is claimed.
+    pub strong: Vec<Measured>,
+    /// Model calls a step.
+    pub calls_per_step: f64,
+    /// Injected noises a step.
+    pub draws_per_step: f64,
+    /// `C` in `W2 = C N^-p` with the claimed `p`, from the largest `N` of the first problem's fit.
+    pub error_constant: Option<f64>,
+    /// W2 of 64 steps on the first problem: the number that tells a method from its cousins.
+    pub w2_at_64: Option<f64>,
+    /// Longest step in lambda, equal steps down the `edm` schedule from 80 to 0.002, at which (and below which) no
+    /// mode is amplified; infinite if a single step over all of it does not.
+    #[serde(serialize_with = "number")]
+    pub stable_step: Option<f64>,
+    /// What is proved apart from runs.
+    pub proofs: Vec<ProofRow>,
+    /// Whether every claim holds.
+    #[serde(serialize_with = "text")]
+    pub verdict: Verdict,
+    /// Why it does not, or is not known to.
+    pub reasons: Vec<String>,
+}
+
+/// One fitted order.
+#[derive(Clone, Debug, Serialize)]
+pub struct Measured {
+    /// Schedule and grid.
+    pub problem: &'static str,
+    /// The claim on this problem; none for methods without an order.
+    pub claimed: Option<f64>,
+    /// Fitted order.
+    pub order: Option<f64>,
+    /// Its standard error.
+    pub stderr: Option<f64>,
+    /// Smallest and largest number of steps of the fit.
+    pub steps: Option<(usize, usize)>,
+    /// Whether the claim is borne out here.
+    #[serde(serialize_with = "text")]
+    pub verdict: Verdict,
+    /// What the errors do, in words.
+    pub reason: String,
+}
+
+/// A [`Proof`], as written.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProofRow {
+    /// What it is about.
+    pub what: &'static str,
+    /// The order claimed.
+    pub claimed: f64,
+    /// The order found.
+    pub found: f64,
+    /// How it was found.
+    pub how: String,
+}
+
+/// The even grids, and the uneven one: names of schedule and grid.
+pub const PROBLEMS: [&str; 4] = ["vp uniform-lambda", "vp quadratic-t", "edm karras", "vp uneven"];
+
+/// A schedule and the rule that makes its levels.
+struct Problem {
+    name: &'static str,
+    schedule: Schedule,
+    grid: Option<Grid>,
+}
+
+impl Problem {
+    fn of(name: &'static str) -> Self {
+        let (start, end) = (1.0, 1e-3);
+        let grid = match name {
+            "vp uniform-lambda" => Some(Grid::UniformLambda { start, end }),
+            "vp quadratic-t" => Some(Grid::QuadraticT { start, end }),
+            "edm karras" => Some(Grid::Karras {
+                rho: 7.0,
+                sigma_max: 80.0,
+                sigma_min: 0.002,
+                last: KarrasFinal::SigmaMin,
+            }),
+            _ => None,
+        };
+        let vp = Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 };
+        let schedule = if name.starts_with("edm") { Schedule::Edm {} } else { vp };
+        Problem { name, schedule, grid }
+    }
+
+    /// The chains' own problems: they run from data to noise.
+    fn forward(solver: &Handle) -> Vec<Self> {
+        let vp = Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 };
+        let ve = Schedule::Ve { sigma_min: 0.01, sigma_max: 50.0 };
+        let schedule = if solver.check_schedule(&vp).is_ok() { vp } else { ve };
+        // Not to t = 1, where the published scales of SMLD meet the exact ones.
+        let to = |name, end| Problem {
+            name,
+            schedule: schedule.clone(),
+            grid: Some(Grid::UniformT { start: 0.0, end }),
+        };
+        vec![to("forward to t = 0.75", 0.75), to("forward to t = 0.5", 0.5)]
+    }
+
+    fn levels(&self, steps: usize) -> Vec<Level> {
+        match &self.grid {
+            Some(grid) => grid.levels(&self.schedule, Some(steps)).expect("a valid rule"),
+            None => uneven(&self.schedule, steps),
+        }
+    }
+}
+
+/// Levels from t = 1 to 1e-3 whose steps in lambda are long and short in turn, 2 : 1.
+fn uneven(schedule: &Schedule, steps: usize) -> Vec<Level> {
+    let (start, end) = (schedule.at(1.0), schedule.at(1e-3));
+    let place = |i: usize| (3 * (i / 2) + 2 * (i % 2)) as f64;
+    let level = |i: usize| {
+        let share = place(i) / place(steps);
+        schedule.at_lambda(start.lambda() + share * (end.lambda() - start.lambda()))
+    };
+    (0..=steps)
+        .map(|i| {
+            if i == 0 {
+                start
+            } else if i == steps {
+                end
+            } else {
+                level(i)
+            }
+        })
+        .collect()
+}
+
+/// The five modes on which orders are measured.
+pub fn data() -> Gaussian {
+    Gaussian::new(vec![0.0, 1.0, -0.5, 0.0, 0.3], vec![1.0, 0.25, 4.0, 0.01, 0.1]).expect("legal")
+}
+
+/// More noises than this in a run and the certificate would take minutes.
+const MOST_DRAWS: usize = 4096;
+
+/// Measures everything a solver claims.
+pub fn certify(solver: &Handle) -> Certificate {
+    certify_against(solver, solver.on_gaussian_data())
+}
+
+/// The same, but holds the solver to the order it is sold as, where it is sold as more than it claims.
+pub fn certify_as_sold(solver: &Handle) -> Certificate {
+    certify_against(solver, solver.sold_as().map_or(solver.on_gaussian_data(), Claim::Order))
+}
+
+/// With a claim of the weak order on the even grids.
+fn certify_against(solver: &Handle, even: Claim) -> Certificate {
+    let data = data();
+    let problems: Vec<Problem> = if solver.forward() {
+        Problem::forward(solver)
+    } else {
+        PROBLEMS.into_iter().map(Problem::of).collect()
+    };
+    let ladders: Vec<(&Problem, Vec<Point>)> =
+        problems.iter().map(|p| (p, ladder(solver, &data, p))).collect();
+    let on = |p: &Problem| if p.grid.is_some() { even } else { solver.on_uneven_steps() };
+    let fitted = ladders.iter().filter(|(_, points)| !points.is_empty());
+    let all: Vec<Measured> = fitted.clone().map(|(p, points)| measure(p, points, on(p), |e| e.w2)).collect();
+    let (weak, uneven): (Vec<_>, Vec<_>) = all.into_iter().partition(|m| m.problem != PROBLEMS[3]);
+    let strong = match solver.strong() {
+        Some(order) if solver.equation().is_some_and(|l| l > 0.0) => fitted
+            .filter(|(p, _)| p.grid.is_some())
+            .map(|(p, points)| measure(p, points, Claim::Order(order), |e| e.strong))
+            .collect(),
+        _ => Vec::new(),
+    };
+    let first = ladders.first().map_or(&[][..], |(_, points)| points);
+    let at = |steps: usize| first.iter().find(|p| p.steps == steps).map(|p| p.w2);
+    let error_constant =
+        weak.first().and_then(|m| Some(at(m.steps?.1)? * (m.steps?.1 as f64).powf(m.claimed?)));
+    let (calls, draws) = (solver.calls(1000) as f64 / 1000.0, solver.draws(1000) as f64 / 1000.0);
+    let proofs = solver.proofs();
+    let mut reasons = Vec::new();
+    let mut verdict = judge("weak order", &weak, &mut reasons);
+    if solver.claim() == Claim::Floor {
+        (verdict, reasons) = (Verdict::Inconclusive, vec!["no order is claimed".into()]);
+    }
+    for (what, list) in &[("order on uneven steps", &uneven), ("strong order", &strong)] {
+        if !list.is_empty() && solver.claim() != Claim::Floor {
+            let found = judge(what, list, &mut reasons);
+            // More than was claimed on uneven steps, or an error that changes its sign there, takes nothing away.
+            let kept = *what == "order on uneven steps" && found == Verdict::Inconclusive;
+            verdict = if kept { verdict } else { worse(verdict, found) };
+        }
+    }
+    for p in proofs.iter().filter(|p| p.found < p.claimed - TOLERANCE) {
+        verdict = Verdict::Fail;
+        reasons.push(format!("{}: {} claimed, {} found ({})", p.what, p.claimed, p.found, p.how));
+    }
+    for point in ladders.iter().flat_map(|(_, points)| points).filter(|p| p.miscounted) {
+        verdict = Verdict::Fail;
+        reasons.push(format!("calls or draws of {} steps are not those it says", point.steps));
+    }
+    let row = |p: Proof| ProofRow { what: p.what, claimed: p.claimed, found: p.found, how: p.how };
+    Certificate {
+        solver: solver.label(),
+        source: registry::all().iter().find(|e| e.name == solver.name()).map_or("", |e| e.source).into(),
+        claim: match solver.claim() {
+            Claim::Order(p) => p.to_string(),
+            Claim::Exact => "exact".into(),
+            Claim::Floor => "floor".into(),
+        },
+        sold_as: solver.sold_as(),
+        uneven: uneven.into_iter().next(),
+        w2_at_64: at(64),
+        weak,
+        strong,
+        calls_per_step: calls,
+        draws_per_step: draws,
+        error_constant,
+        stable_step: stable_step(solver),
+        proofs: proofs.into_iter().map(row).collect(),
+        verdict,
+        reasons,
+    }
+}
+
+/// Errors of one run.
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    steps: usize,
+    w2: f64,
+    strong: f64,
+    miscounted: bool,
+}
+
+/// The errors of a solver on a ladder of step counts; none where it is not defined on the problem.
+fn ladder(solver: &Handle, data: &Gaussian, problem: &Problem) -> Vec<Point> {
+    if solver.adaptive() {
+        return if problem.grid.is_some() { tolerances(solver, data, problem) } else { Vec::new() };
+    }
+    let steps: Vec<usize> = match solver.on_gaussian_data() {
+        Claim::Exact => vec![1, 4, 64],
+        Claim::Order(p) if p > 4.0 => vec![4, 6, 8, 12, 16, 22, 32, 44, 64, 90, 128, 180, 256],
+        Claim::Order(p) if p > 2.0 => vec![8, 12, 16, 22, 32, 44, 64, 90, 128, 180, 256, 362, 512],
+        _ => vec![16, 32, 64, 128, 256, 512, 1024],
+    };
+    let fits = |n: &usize| solver.draws(*n) <= MOST_DRAWS;
+    let run = |n: usize| {
+        let grid = problem.levels(n);
+        solver.check_grid(&problem.schedule, &grid).ok()?;
+        let law = law::law_on_path(solver, data, &problem.schedule, &grid, Init::Marginal, solver.equation());
+        Some(match law {
+            Ok(law) => Point {
+                steps: n,
+                w2: w2(&law.moments, &data.marginal(&grid[n])),
+                strong: law.strong_error.unwrap_or(f64::NAN),
+                miscounted: (law.nfe, law.draws) != (solver.calls(n), solver.draws(n)),
+            },
+            Err(why) => failed(n, &why),
+        })
+    };
+    steps.into_iter().filter(fits).filter_map(run).collect()
+}
+
+fn failed(steps: usize, why: &NoLaw) -> Point {
+    let error = if matches!(why, NoLaw::Diverged { .. }) { f64::INFINITY } else { f64::NAN };
+    Point { steps, w2: error, strong: error, miscounted: false }
+}
+
+/// An adaptive method on a ladder of tolerances: errors against the steps it takes.
+fn tolerances(solver: &Handle, data: &Gaussian, problem: &Problem) -> Vec<Point> {
+    let ends = problem.levels(1);
+    let table = solver.table();
+    let value = |key: &str| table.get(key).and_then(toml::Value::as_float).unwrap_or(0.0);
+    let (rtol, atol) = (value("rtol"), value("atol"));
+    let run = |k: i32| {
+        let mut table = table.clone();
+        let tolerance = 10f64.powf(-1.5 - 0.5 * f64::from(k));
+        table.insert("rtol".into(), tolerance.into());
+        table.insert("atol".into(), (tolerance * atol / rtol).into());
+        let solver = registry::solver(table.into()).ok()?;
+        let plan = law::plan(&solver, data, &problem.schedule, &ends, Init::Marginal).ok()?;
+        let (grid, steps) = (&plan.levels, plan.levels.len() - 1);
+        let law = law::law(&solver, data, &problem.schedule, grid, Init::Marginal).ok()?;
+        let w2 = w2(&law.moments, &data.marginal(&grid[steps]));
+        Some(Point { steps, w2, strong: f64::NAN, miscounted: false })
+    };
+    (0..14).filter_map(run).collect()
+}
+
+/// Fits one error against a claim.
+fn measure(problem: &Problem, points: &[Point], claim: Claim, error: fn(&Point) -> f64) -> Measured {
+    let list: Vec<(usize, f64)> = points.iter().map(|p| (p.steps, error(p))).collect();
+    let most = list.iter().map(|p| p.0).max().unwrap_or(0) as f64;
+    let data = data().moments();
+    let size: f64 = data.mean.iter().chain(&data.std).map(|x| x * x).sum::<f64>().sqrt();
+    let fit = order::fit(&list, 32.0 * f64::EPSILON * (1.0 + size) * most.sqrt());
+    let (mut verdict, mut reason) = fit.verdict(&claim);
+    let claimed = if let Claim::Order(p) = claim { Some(p) } else { None };
+    if let (Some(p), Some(found), Behaviour::Asymptotic) = (claimed, fit.order, fit.behaviour)
+        && verdict == Verdict::Fail
+        && found > p
+    {
+        (verdict, reason) = (Verdict::Inconclusive, format!("{reason}, above it"));
+    }
+    Measured {
+        problem: problem.name,
+        claimed,
+        order: fit.order,
+        stderr: fit.stderr,
+        steps: fit.window,
+        verdict,
+        reason,
+    }
+}
+
+/// A claim holds if it is borne out somewhere and contradicted nowhere.
+fn judge(what: &str, list: &[Measured], reasons: &mut Vec<String>) -> Verdict {
+    let passed = list.iter().any(|m| m.verdict == Verdict::Pass);
+    let mut verdict = if passed { Verdict::Pass } else { Verdict::Inconclusive };
+    for m in list {
+        if m.verdict == Verdict::Fail || !passed {
+            reasons.push(format!("{what} on {}: {}", m.problem, m.reason));
+        }
+        if m.verdict == Verdict::Fail {
+            verdict = Verdict::Fail;
+        }
+    }
+    verdict
+}
+
+fn worse(a: Verdict, b: Verdict) -> Verdict {
+    match (a, b) {
+        (Verdict::Fail, _) | (_, Verdict::Fail) => Verdict::Fail,
+        (Verdict::Inconclusive, _) | (_, Verdict::Inconclusive) => Verdict::Inconclusive,
+        _ => Verdict::Pass,
+    }
+}
+
+/// See [`Certificate::stable_step`].
+fn stable_step(solver: &Handle) -> Option<f64> {
+    const MOST: usize = 96;
+    if solver.forward() || solver.adaptive() || solver.draws(MOST) > MOST_DRAWS {
+        return None;
+    }
+    let schedule = Schedule::Edm {};
+    let grid = Grid::UniformLambda { start: 80.0, end: 0.002 };
+    let variance: Vec<f64> = std::iter::once(0.0).chain((0..=8).map(|k| 10f64.powi(k - 8))).collect();
+    let data = Gaussian::new(vec![0.0; variance.len()], variance).expect("legal");
+    let amplifies = |n: usize| {
+        let levels = grid.levels(&schedule, Some(n)).expect("a valid rule");
+        solver.check_grid(&schedule, &levels).ok()?;
+        let law = law::law(solver, &data, &schedule, &levels, Init::Marginal);
+        Some(law.map_or(true, |law| law.gain.iter().any(|g| g.is_nan() || g.abs() > 1.0)))
+    };
+    let worst = (1..=MOST).rev().find(|&n| amplifies(n) == Some(true));
+    amplifies(MOST)?;
+    let whole = (schedule.at(80.0).lambda() - schedule.at(0.002).lambda()).abs();
+    Some(match worst {
+        None => f64::INFINITY,
+        Some(n) if n == MOST => 0.0,
+        Some(n) => whole / (n + 1) as f64,
+    })
+}
+
+fn text<S: serde::Serializer>(verdict: &Verdict, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(verdict)
+}
+
+/// JSON has no infinity.
+fn number<S: serde::Serializer>(x: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match x {
+        Some(x) if x.is_finite() => serializer.serialize_f64(*x),
+        Some(x) => serializer.collect_str(x),
+        None => serializer.serialize_none(),
+    }
+}

@@ -1,0 +1,233 @@
+//! `scorebench certify`: every claim of a solver measured, as a table, as JSON, or spliced into the README.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use super::{Status, print, say};
+use crate::certify::{Certificate, Measured, certify, certify_as_sold};
+use crate::config::suggest;
+use crate::error::{BadInput, Result};
+use crate::order::Verdict;
+use crate::parallel;
+use crate::record::write_atomically;
+use crate::solver::{Handle, registry};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Certify {
+    /// Names of solvers (all variants of each), or labels such as "ddim(eta=0.5)"; all of the catalogue if none is given
+    solvers: Vec<String>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    /// Write the table into the README, between its markers; with --check, say whether it is stale and write nothing
+    #[arg(long)]
+    readme: bool,
+    /// With --readme: exit with 1 if the README is stale, and leave it alone
+    #[arg(long, requires = "readme")]
+    check: bool,
+    /// Hold solvers to the order they are sold as (by their name or the library that ships them), not to what they keep
+    #[arg(long, conflicts_with = "readme")]
+    as_sold: bool,
+    /// Every reason, also of what passed
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+const README: &str = "README.md";
+const BEGIN: &str = "<!-- certify: made by `scorebench certify --readme` -->\n";
+const END: &str = "<!-- end of certify -->";
+
+impl Certify {
+    pub(super) fn go(&self) -> Result<Status> {
+        if self.readme && !self.solvers.is_empty() {
+            return Err(BadInput::about(
+                "--readme",
+                "is about the whole catalogue",
+                "name no solvers beside it",
+            ));
+        }
+        let solvers = self.chosen()?;
+        let measure = if self.as_sold { certify_as_sold } else { certify };
+        let certificates = parallel::map(&solvers, measure);
+        if self.readme {
+            return splice(&certificates, self.check);
+        }
+        if self.json {
+            let text = serde_json::to_string_pretty(&certificates).expect("plain values");
+            print(&format!("{text}\n"));
+        } else {
+            print(&table(&certificates, self.verbose));
+        }
+        let count = |v: Verdict| certificates.iter().filter(|c| c.verdict == v).count();
+        let (pass, open, fail) = (count(Verdict::Pass), count(Verdict::Inconclusive), count(Verdict::Fail));
+        say(&format!("{} solvers: {pass} pass, {fail} fail, {open} inconclusive", certificates.len()));
+        Ok(if fail > 0 { Status::Failed } else { Status::Fine })
+    }
+
+    fn chosen(&self) -> Result<Vec<Handle>> {
+        let all = registry::all();
+        if self.solvers.is_empty() {
+            return Ok(all.iter().flat_map(registry::Entry::variants).collect());
+        }
+        let mut chosen = Vec::new();
+        for word in &self.solvers {
+            match all.iter().find(|e| e.name == word) {
+                Some(entry) => chosen.extend(entry.variants()),
+                None => chosen.push(from_label(word, &all)?),
+            }
+        }
+        Ok(chosen)
+    }
+}
+
+/// The solver that a label such as `ddim(eta=0.5)` names: a variant of the catalogue, or any other parameters.
+fn from_label(word: &str, all: &[registry::Entry]) -> Result<Handle> {
+    let variants = all.iter().flat_map(registry::Entry::variants);
+    if let Some(variant) = variants.into_iter().find(|v| v.label() == word) {
+        return Ok(variant);
+    }
+    let names: Vec<&str> = all.iter().map(|e| e.name).collect();
+    let (name, rest) = word.split_once('(').unwrap_or((word, ""));
+    if !names.contains(&name) {
+        return Err(BadInput::new("solver", word, "is not known", suggest(name, &names)));
+    }
+    let mut table = toml::Table::from_iter([("name".to_string(), name.into())]);
+    for pair in rest.trim_end_matches(')').split(',').filter(|p| !p.trim().is_empty()) {
+        let Some((key, text)) = pair.split_once('=') else {
+            return Err(BadInput::new("solver", word, "is no label", "write name(key=value, ...)"));
+        };
+        let text = text.trim();
+        let parsed = format!("x = {text}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("x"));
+        table.insert(key.trim().into(), parsed.unwrap_or_else(|| text.into()));
+    }
+    // A whole number is meant as what the parameter is.
+    registry::solver(table.clone().into()).or_else(|refused| {
+        for (_, value) in &mut table {
+            if let Some(n) = value.as_integer() {
+                *value = (n as f64).into();
+            }
+        }
+        registry::solver(table.into()).map_err(|_| refused)
+    })
+}
+
+/// Columns of the table.
+const HEAD: [&str; 11] = [
+    "solver", "order", "measured", "uneven", "strong", "calls", "draws", "W2 at 64", "constant", "step",
+    "verdict",
+];
+
+fn cells(c: &Certificate) -> [String; 11] {
+    let mut order = c.claim.clone();
+    if let Some(p) = c.weak.first().and_then(|m| m.claimed)
+        && p.to_string() != order
+    {
+        let _ = write!(order, " ({p} here)");
+    }
+    if let Some(p) = c.sold_as {
+        let _ = write!(order, " (sold as {p})");
+    }
+    let per = |x: f64| if x.fract() == 0.0 { format!("{x}") } else { format!("{x:.2}") };
+    let small = |x: Option<f64>| x.map_or(String::new(), |x| format!("{x:.3e}"));
+    let step = match c.stable_step {
+        None => String::new(),
+        Some(f64::INFINITY) => "any".into(),
+        Some(0.0) => "< 0.11".into(),
+        Some(h) => format!("{h:.2}"),
+    };
+    let strong = match c.strong.first().and_then(|m| m.claimed) {
+        Some(p) => format!("{p}: {}", range(&c.strong)),
+        None => String::new(),
+    };
+    let uneven = c.uneven.as_ref().map_or(String::new(), |m| number(m.order));
+    [
+        c.solver.clone(),
+        order,
+        range(&c.weak),
+        uneven,
+        strong,
+        per(c.calls_per_step),
+        per(c.draws_per_step),
+        c.w2_at_64.map_or(String::new(), |x| format!("{x:.5e}")),
+        small(c.error_constant),
+        step,
+        c.verdict.to_string(),
+    ]
+}
+
+fn number(x: Option<f64>) -> String {
+    x.map_or("?".into(), |x| format!("{x:.2}"))
+}
+
+/// Measured orders, least to greatest.
+fn range(list: &[Measured]) -> String {
+    let found: Vec<f64> = list.iter().filter_map(|m| m.order).collect();
+    let (low, high) = found.iter().fold((f64::INFINITY, 0.0), |(l, h): (f64, f64), &p| (l.min(p), h.max(p)));
+    match found.len() {
+        0 => "?".into(),
+        _ if format!("{low:.2}") == format!("{high:.2}") => number(Some(low)),
+        _ => format!("{low:.2} to {high:.2}"),
+    }
+}
+
+fn table(certificates: &[Certificate], verbose: bool) -> String {
+    let rows: Vec<[String; 11]> =
+        std::iter::once(HEAD.map(String::from)).chain(certificates.iter().map(cells)).collect();
+    let widths: Vec<usize> =
+        (0..HEAD.len()).map(|k| rows.iter().map(|r| r[k].chars().count()).max().unwrap_or(0)).collect();
+    let mut text = String::new();
+    let mut line = |cells: &[String]| {
+        let padded: Vec<String> = cells.iter().zip(&widths).map(|(c, w)| format!("{c:w$}")).collect();
+        text.push_str(padded.join("  ").trim_end());
+        text.push('\n');
+    };
+    line(&rows[0]);
+    for (row, c) in rows[1..].iter().zip(certificates) {
+        line(row);
+        let all = || c.weak.iter().chain(&c.uneven).chain(&c.strong);
+        if verbose {
+            for m in all() {
+                line(&[format!("    {}: {}", m.problem, m.reason)]);
+            }
+            for p in &c.proofs {
+                line(&[format!("    {}: {} claimed, {} found: {}", p.what, p.claimed, p.found, p.how)]);
+            }
+        }
+        for reason in c.reasons.iter().filter(|_| c.verdict != Verdict::Pass) {
+            line(&[format!("    {reason}")]);
+        }
+    }
+    text
+}
+
+/// The README's block: one line a solver of the catalogue, under the command that makes it.
+fn markdown(certificates: &[Certificate]) -> String {
+    let mut text = String::from(BEGIN);
+    let _ = writeln!(text, "| {} |\n|{}", HEAD.join(" | "), "---|".repeat(HEAD.len()));
+    for c in certificates {
+        let _ = writeln!(text, "| {} |", cells(c).join(" | "));
+    }
+    text + END
+}
+
+fn splice(certificates: &[Certificate], check: bool) -> Result<Status> {
+    let bad = |why: String, fix: &str| BadInput::about("", why, fix).file(Path::new(README));
+    let old = std::fs::read_to_string(README)
+        .map_err(|e| bad(format!("cannot be read: {e}"), "run this in the root of the repository"))?;
+    let (Some(from), Some(to)) = (old.find(BEGIN), old.find(END)) else {
+        return Err(bad("has no block for certificates".into(), "put its two markers back"));
+    };
+    let new = format!("{}{}{}", &old[..from], markdown(certificates), &old[to + END.len()..]);
+    if new == old {
+        say("README.md: the certificates are up to date");
+    } else if check {
+        say("README.md: the certificates are stale; run `scorebench certify --readme`");
+        return Ok(Status::Failed);
+    } else {
+        write_atomically(Path::new(README), new.as_bytes())
+            .map_err(|e| bad(format!("cannot be written: {e}"), "give yourself the right to write it"))?;
+        say("README.md: certificates written");
+    }
+    let failed = certificates.iter().any(|c| c.verdict == Verdict::Fail);
+    Ok(if failed { Status::Failed } else { Status::Fine })
+}

@@ -1,0 +1,139 @@
+//! DPM-Solver and DPM-Solver++ singlestep over given levels, as diffusers' `DPMSolverSinglestepScheduler` runs them:
+//! the levels of the grid are the stages (Lu et al. 2022a, sec. 3.4; Lu et al. 2022b, algorithm 1).
+use super::exponential_runge_kutta::Form;
+use super::*;
+use crate::error::BadInput;
+use crate::math::phi;
+use crate::state::Lin;
+
+/// One model call a level. `order` levels make a step of that order: on the way the state moves to the next level by
+/// steps of order 1, 2, ... from the level where the group began. Nodes are where the grid has its levels, so that the
+/// third order of `solver_type = "midpoint"` needs levels uniform in `lambda`.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DpmSolverSinglestep {
+    /// Levels in a group: 1, 2 or 3.
+    pub order: usize,
+    /// What is integrated: `d` (`dpmsolver++`) or `eps` (`dpmsolver`).
+    pub form: Form,
+    /// How slopes over the group are integrated.
+    pub solver_type: SolverType,
+    /// Whether the last levels are taken one by one. It is so anyway where groups do not fill the grid, and for the
+    /// level before `sigma = 0`.
+    pub lower_order_final: bool,
+}
+
+/// How slopes over a group are integrated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SolverType {
+    /// Order 2: `phi1/2` times the slope. Order 3: `phi2` times the slope to the last level.
+    #[default]
+    Midpoint,
+    /// `phi2` times the slope, and for order 3 `phi3` times the second derivative.
+    Heun,
+}
+
+impl Default for DpmSolverSinglestep {
+    fn default() -> Self {
+        let (form, solver_type) = (Form::D, SolverType::Midpoint);
+        DpmSolverSinglestep { order: 2, form, solver_type, lower_order_final: false }
+    }
+}
+
+impl DpmSolverSinglestep {
+    /// Order of the update at every step: a group counts up from 1.
+    fn orders(&self, steps: usize, to_zero: bool) -> Vec<usize> {
+        let group: Vec<usize> = (1..=self.order).collect();
+        let lower = self.lower_order_final || to_zero || !steps.is_multiple_of(self.order);
+        let tail: &[usize] = match (self.order, steps % self.order) {
+            _ if !lower => &[],
+            (3, 0) => &[1, 2, 1],
+            (3, 2) => &[1, 2],
+            (2, 0) => &[1, 1],
+            _ => &[1],
+        };
+        let mut orders = group.repeat((steps - tail.len()) / self.order);
+        orders.extend(tail);
+        if to_zero {
+            orders[steps - 1] = 1;
+        }
+        orders
+    }
+
+    /// Weights of the natives at `0 < r[0] < r[1]` of a step with argument `z`; the first native is at 0.
+    fn weights(&self, r: &[f64], z: f64) -> Vec<f64> {
+        let (phi1, phi2, phi3) = (phi(1, z), phi(2, z), phi(3, z));
+        let rest = match (r, self.solver_type) {
+            ([r1], SolverType::Midpoint) => vec![phi1 / (2.0 * r1)],
+            ([r1], SolverType::Heun) => vec![phi2 / r1],
+            ([_, r2], SolverType::Midpoint) => vec![0.0, phi2 / r2],
+            ([r1, r2], SolverType::Heun) => {
+                let gap = r2 - r1;
+                vec![(phi2 * r2 - 2.0 * phi3) / (r1 * gap), (2.0 * phi3 - phi2 * r1) / (r2 * gap)]
+            }
+            _ => Vec::new(),
+        };
+        [vec![phi1 - rest.iter().sum::<f64>()], rest].concat()
+    }
+}
+
+impl Sample for DpmSolverSinglestep {
+    fn sample<V: Space>(&self, cx: &mut Ctx<V>, grid: &[Level], mut x: State<V>) -> State<V> {
+        let steps = grid.len() - 1;
+        // Where the group began (`None`: here), and what the model has said in it.
+        let (mut start, mut natives) = (None, Vec::new());
+        for (i, order) in self.orders(steps, grid[steps].sigma == 0.0).into_iter().enumerate() {
+            if order == 1 {
+                (start, natives) = (None, Vec::new());
+            }
+            natives.push(self.form.native(cx, &x, &grid[i]));
+            let (t, s) = (&grid[i + 1 - order], &grid[i + 1]);
+            let from = start.as_ref().unwrap_or(&x);
+            let next = if order == 1 {
+                self.form.hold(from, t, s, &natives[0])
+            } else {
+                let h = s.lambda() - t.lambda();
+                let r: Vec<f64> =
+                    (1..order).map(|k| (grid[i + 1 - order + k].lambda() - t.lambda()) / h).collect();
+                let (keep, gain) = self.form.factors(t, s);
+                let weights = self.weights(&r, self.form.z(h)).into_iter().map(|w| gain * h * w);
+                Lin::sum(std::iter::once((keep, from)).chain(weights.zip(&natives))).eval()
+            };
+            let last = std::mem::replace(&mut x, next);
+            start.get_or_insert(last);
+        }
+        x
+    }
+}
+
+impl Solver for DpmSolverSinglestep {
+    const NAME: &'static str = "dpm-solver-singlestep";
+    const ABOUT: &'static str =
+        "DPM-Solver(++) singlestep whose stages are the grid's levels; order, form = d | eps, solver_type";
+    const SOURCE: &'static str = "Lu et al. 2022a, sec. 3.4; diffusers, DPMSolverSinglestepScheduler";
+
+    fn claim(&self) -> Claim {
+        Claim::Order(self.order as f64)
+    }
+    fn equation(&self) -> Option<f64> {
+        Some(0.0)
+    }
+    fn needs(&self, _: &Schedule) -> Needs {
+        // A group cannot begin where lambda is infinite.
+        Needs { time: false, alpha: self.form == Form::Eps || self.order > 1, sigma: false }
+    }
+    fn check(&self) -> Result<()> {
+        if (1..=3).contains(&self.order) {
+            return Ok(());
+        }
+        Err(BadInput::new("order", self.order, "is not an order of DPM-Solver", "give 1, 2 or 3"))
+    }
+    fn catalogue() -> Vec<Self> {
+        let default = DpmSolverSinglestep::default();
+        let heun = DpmSolverSinglestep { solver_type: SolverType::Heun, ..default };
+        let eps = DpmSolverSinglestep { form: Form::Eps, ..default };
+        let third = DpmSolverSinglestep { order: 3, ..default };
+        vec![default, heun, eps, third, DpmSolverSinglestep { order: 3, ..heun }]
+    }
+}
