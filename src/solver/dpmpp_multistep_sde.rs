@@ -344,7 +344,10 @@ impl Solver for DpmPp3mSde {
         self.warm_up.check_without_one_step(self.eta)
     }
     fn strong(&self) -> Option<f64> {
-        k_ancestral::strong(self.eta, self.s_noise)
+        // With diffusers' weights x' = x - (w/2)(x - 2 x_1 + x_2) + ..., w = alpha^2 c/v: at low noise w tends to 1, a root
+        // to -1, and the noise of all steps stays in an alternating mode.
+        let amplified = self.phi3 == Phi3::Diffusers && self.eta > 0.0;
+        if amplified { None } else { k_ancestral::strong(self.eta, self.s_noise) }
     }
     fn on_uneven_steps(&self) -> Claim {
         // Not stable: see `Phi3::Diffusers`.
