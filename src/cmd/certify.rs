@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::{Status, print, say};
-use crate::certify::{Certificate, Measured, certify, certify_as_sold};
+use crate::certify::{Certificate, Measured, Planned, certify, certify_as_sold};
 use crate::config::suggest;
 use crate::error::{BadInput, Result};
 use crate::order::Verdict;
@@ -188,6 +188,10 @@ fn table(certificates: &[Certificate], verbose: bool) -> String {
         if verbose {
             for m in all() {
                 line(&[format!("    {}: {}", m.problem, m.reason)]);
+            }
+            if let Some(p) = &c.planned {
+                let Planned { steps, calls, pilot_calls, w2 } = p;
+                line(&[format!("    plans {steps} steps of {calls} calls with {pilot_calls}: W2 {w2:.2e}")]);
             }
             for p in &c.proofs {
                 line(&[format!("    {}: {} claimed, {} found: {}", p.what, p.claimed, p.found, p.how)]);

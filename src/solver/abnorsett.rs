@@ -48,6 +48,9 @@ impl Solver for AbNorsett {
     fn claim(&self) -> Claim {
         Claim::Order(self.warm_up.order(self.order, 2) as f64)
     }
+    fn sold_as(&self) -> Option<f64> {
+        sold(self.order, Solver::claim(self))
+    }
     fn equation(&self) -> Option<f64> {
         Some(0.0)
     }

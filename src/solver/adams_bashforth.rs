@@ -53,6 +53,9 @@ impl Solver for AdamsBashforth {
     fn claim(&self) -> Claim {
         Claim::Order(self.warm_up.order(self.order, 2) as f64)
     }
+    fn sold_as(&self) -> Option<f64> {
+        sold(self.order, Solver::claim(self))
+    }
     fn equation(&self) -> Option<f64> {
         Some(0.0)
     }
@@ -117,6 +120,9 @@ impl Solver for Lms {
 
     fn claim(&self) -> Claim {
         Solver::claim(&self.in_kappa())
+    }
+    fn sold_as(&self) -> Option<f64> {
+        sold(self.order, Solver::claim(self))
     }
     fn equation(&self) -> Option<f64> {
         Some(0.0)

@@ -127,6 +127,9 @@ impl Solver for Deis {
         let order = self.warm_up.order(self.order, 2);
         Claim::Order(if self.lower_order_final { order.min(2) } else { order } as f64)
     }
+    fn sold_as(&self) -> Option<f64> {
+        sold(self.order, Solver::claim(self))
+    }
     fn equation(&self) -> Option<f64> {
         Some(0.0)
     }

@@ -74,6 +74,12 @@ impl Solver for DpmFast {
         // One last step of first order has an error of second.
         if self.eta > 0.0 && self.s_noise != 1.0 { Claim::Floor } else { Claim::Order(2.0) }
     }
+    fn sold_as(&self) -> Option<f64> {
+        sold(3, Solver::claim(self))
+    }
+    fn cycle(&self) -> usize {
+        3
+    }
     fn equation(&self) -> Option<f64> {
         if self.eta > 0.0 && self.s_noise != 1.0 { None } else { Some(self.eta * self.eta) }
     }

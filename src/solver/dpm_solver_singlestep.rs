@@ -125,6 +125,9 @@ impl Solver for DpmSolverSinglestep {
         // The state at the third level is no stage of a method of third order unless it is 2/3 of the way.
         Claim::Order(self.order.min(2) as f64)
     }
+    fn cycle(&self) -> usize {
+        self.order
+    }
     fn equation(&self) -> Option<f64> {
         Some(0.0)
     }

@@ -88,6 +88,9 @@ impl Solver for DpmPp3m {
         let second = self.d2 == SecondDifference::Shipped || self.lower_order_final || self.euler_at_final;
         Claim::Order(if second { 2.0 } else { self.warm_up.order(3, 2) as f64 })
     }
+    fn sold_as(&self) -> Option<f64> {
+        sold(3, Solver::claim(self))
+    }
     fn equation(&self) -> Option<f64> {
         Some(0.0)
     }

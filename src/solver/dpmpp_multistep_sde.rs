@@ -333,6 +333,9 @@ impl Solver for DpmPp3mSde {
         };
         claimed(order, self.eta, self.s_noise)
     }
+    fn sold_as(&self) -> Option<f64> {
+        sold(3, Solver::claim(self))
+    }
     fn equation(&self) -> Option<f64> {
         member(self.eta, self.s_noise)
     }

@@ -128,6 +128,9 @@ impl Solver for DpmPpSde {
         let order = if self.noise == StageNoise::Independent && self.eta > 0.0 { 1.0 } else { 2.0 };
         claimed(order, self.eta, self.s_noise)
     }
+    fn sold_as(&self) -> Option<f64> {
+        sold(2, Solver::claim(self))
+    }
     fn equation(&self) -> Option<f64> {
         member(self.eta * self.eta, self.s_noise)
     }
@@ -229,6 +232,9 @@ impl Solver for DpmPp2sSde {
 
     fn claim(&self) -> Claim {
         Claim::Order(if self.noise == StageNoise::Independent { 1.0 } else { 2.0 })
+    }
+    fn sold_as(&self) -> Option<f64> {
+        sold(2, Solver::claim(self))
     }
     fn equation(&self) -> Option<f64> {
         Some(1.0)

@@ -214,6 +214,9 @@ impl Solver for ErSde {
             _ => 2.0,
         })
     }
+    fn sold_as(&self) -> Option<f64> {
+        sold(self.order, Solver::claim(self))
+    }
     fn equation(&self) -> Option<f64> {
         self.member()
     }

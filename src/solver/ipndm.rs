@@ -54,6 +54,9 @@ impl Solver for Ipndm {
     fn on_uneven_steps(&self) -> Claim {
         Claim::Order(1.0)
     }
+    fn sold_as(&self) -> Option<f64> {
+        sold(self.order, Solver::claim(self))
+    }
     fn equation(&self) -> Option<f64> {
         Some(0.0)
     }
@@ -164,6 +167,9 @@ impl Solver for IpndmV {
             (Weights::Shipped, 3) => Claim::Order(2.0),
             _ => Solver::claim(self),
         }
+    }
+    fn sold_as(&self) -> Option<f64> {
+        sold(self.order, Solver::claim(self))
     }
     fn equation(&self) -> Option<f64> {
         Some(0.0)

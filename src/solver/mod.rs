@@ -147,6 +147,16 @@ pub struct Proof {
     pub how: String,
 }
 
+/// The order that a method is sold as, where it keeps less.
+pub(crate) fn sold(order: usize, kept: Claim) -> Option<f64> {
+    let order = order as f64;
+    match kept {
+        Claim::Order(kept) if kept >= order => None,
+        Claim::Exact => None,
+        _ => Some(order),
+    }
+}
+
 /// A [`Sample`] with everything that the command line, the registry and the tests want to know of it.
 ///
 /// Parameters are the type's own serde fields: their defaults are [`Default`], unknown keys are refused
@@ -217,6 +227,11 @@ pub trait Solver:
     /// The order that its name, its paper or the library that ships it promises, where the method does not keep it.
     fn sold_as(&self) -> Option<f64> {
         None
+    }
+
+    /// How many steps belong together: with other remainders, runs end differently, and their errors do not compare.
+    fn cycle(&self) -> usize {
+        1
     }
 
     /// Model calls in a run of so many steps, to a last level with `sigma > 0`.

@@ -147,6 +147,8 @@ pub trait Erased: RunOn<Affine> + RunOn<Batch> + Send + Sync {
     fn on_uneven_steps(&self) -> Claim;
     /// [`Solver::sold_as`].
     fn sold_as(&self) -> Option<f64>;
+    /// [`Solver::cycle`].
+    fn cycle(&self) -> usize;
     /// [`Solver::calls`].
     fn calls(&self, steps: usize) -> usize;
     /// [`Solver::draws`].
@@ -201,6 +203,9 @@ impl<S: Solver> Erased for S {
     }
     fn sold_as(&self) -> Option<f64> {
         Solver::sold_as(self)
+    }
+    fn cycle(&self) -> usize {
+        Solver::cycle(self)
     }
     fn calls(&self, steps: usize) -> usize {
         Solver::calls(self, steps)

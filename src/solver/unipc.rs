@@ -144,6 +144,9 @@ impl Solver for UniP {
         let order = self.warm_up.order(self.order, 2);
         Claim::Order(if self.lower_order_final { order.min(2) } else { order } as f64)
     }
+    fn sold_as(&self) -> Option<f64> {
+        sold(self.order, Solver::claim(self))
+    }
     fn equation(&self) -> Option<f64> {
         Some(0.0)
     }
@@ -221,6 +224,9 @@ impl Solver for UniPc {
         let order =
             self.warm_up.order(self.order + 1, if self.disable_corrector.contains(&0) { 2 } else { 3 });
         Claim::Order(if self.lower_order_final { order.min(2) } else { order } as f64)
+    }
+    fn sold_as(&self) -> Option<f64> {
+        sold(self.order + 1, Solver::claim(self))
     }
     fn equation(&self) -> Option<f64> {
         Some(0.0)
