@@ -52,10 +52,6 @@ impl Named {
     }
 }
 
-fn is(x: f64, y: f64) -> bool {
-    (x - y).abs() < 1e-12
-}
-
 const NONE: &[(&str, &str)] = &[];
 const CLASSIC: &[&str] = &["0", "1/2", "1/2", "1"];
 const COX_MATTHEWS: &[&str] = &["rest", "2 phi2 - 4 phi3", "2 phi2 - 4 phi3", "4 phi3 - phi2"];
@@ -88,7 +84,7 @@ pub const TABLES: &[Named] = &[
         name: "res-3s-shipped",
         source: "RES4LYF, res_3s: res-3s with c3^3 where its gamma has c3^2",
         free: &[("c2", 0.5), ("c3", 1.0)],
-        orders: |c| if is(c[2], 1.0) { (3, 3) } else { (2, 2) },
+        orders: |c| if c[2] == 1.0 { (3, 3) } else { (2, 2) },
         c: &["0", "c2", "c3"],
         define: &[("gamma", "(3 c3^3 - 2 c3)/(c2 (2 - 3 c2))")],
         a: &[&[], &["rest"], &["rest", "gamma c2 phi2(c2 z) + c3^2/c2 phi2(c3 z)"]],
@@ -109,7 +105,7 @@ pub const TABLES: &[Named] = &[
         name: "dpm-3s",
         source: "Lu et al. 2022a, algorithm 2 (form = eps); c3 = 2/3 is Hochbruck & Ostermann 2005, eq. 5.9",
         free: &[("c2", 1.0 / 3.0), ("c3", 2.0 / 3.0)],
-        orders: |c| if is(c[2], 2.0 / 3.0) { (3, 3) } else { (2, 2) },
+        orders: |c| if (c[2] - 2.0 / 3.0).abs() < 1e-12 { (3, 3) } else { (2, 2) },
         c: &["0", "c2", "c3"],
         define: NONE,
         a: &[&[], &["rest"], &["rest", "c3^2/c2 phi2(c3 z)"]],
