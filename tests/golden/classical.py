@@ -89,8 +89,9 @@ def stochastic_heun(m, t, s, x, z):
 
     def drift(u, x):
         return u.f * x - u.g2 * score(m, u, x)
-    hat = x - h * drift(t, x) + sqrt(t.g2 * h) * z
-    return x - h / 2 * (drift(t, x) + drift(s, hat)) + (sqrt(t.g2) + sqrt(s.g2)) / 2 * sqrt(h) * z
+    slope = drift(t, x)
+    hat = x - h * slope + sqrt(t.g2 * h) * z
+    return x - h / 2 * (slope + drift(s, hat)) + (sqrt(t.g2) + sqrt(s.g2)) / 2 * sqrt(h) * z
 
 
 def langevin(e, u):

@@ -317,6 +317,8 @@ def more(schedule, grid):
                        singlestep(p, form, kind), mpf(0))
         yield (f'name = "dpm-solver-singlestep", order = {p}, lower_order_final = true',
                singlestep(p, lower_order_final=True), mpf(0))
+    yield 'name = "dpm-solver-12"', one_step(dpm_solver_2(half)), mpf(0)  # over given levels
+    yield 'name = "dpm-solver-23"', one_step(dpm_solver_3(third, 2 * third)), mpf(0)
     yield 'name = "dpm-fast"', dpm_fast(mpf(0)), None
     yield 'name = "dpm-fast", eta = 0.5, s_noise = 1.01', dpm_fast(mpf("0.5"), mpf("1.01")), None
 

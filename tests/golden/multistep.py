@@ -4,9 +4,9 @@ import functools
 
 from mpmath import expm1, factorial, lu_solve, matrix, mpf, quad
 
-from core import D, eps, flow, per_mode
+from core import Calls, D, eps, flow, per_mode
 from exponential import phi
-from runge_kutta import Clock
+from runge_kutta import RK4, Clock, in_clock
 
 half = mpf(1) / 2
 
@@ -26,23 +26,33 @@ def combination(pairs):
     return sum(w * v for w, v in pairs)
 
 
-def multistep(order, advance, model, exact=False, lower_order_final=False, euler_at_final=False):
+def rk4_in(clock):
+    """The fourth-order step that methods of many steps may start with; its first slope is known from the history."""
+    step = in_clock(clock, RK4)
+
+    def start(m, t, s, x):
+        Calls.count -= 1
+        return step(m, t, s, x, None)
+    return start
+
+
+def multistep(order, advance, model, start=None, lower_order_final=False, euler_at_final=False):
     """`advance(levels, values, t, s, x)`: newest first, at most `order` of them, and at most as many as steps are left
-    where the last steps are of lower order. An exact start takes order - 1 steps by the flow itself."""
+    where the last steps are of lower order. `start(m, t, s, x)`, where given, takes the first order - 1 steps."""
     def run(m, grid, x, noise):
         levels, values = [], []
         for i, (t, s) in enumerate(zip(grid, grid[1:])):
             levels, values = [t] + levels, [model(m, t, x)] + values
             left = len(grid) - 1 - i
             p = min(order, left) if lower_order_final else 1 if euler_at_final and left == 1 else order
-            x = flow(m, t, s, x) if exact and i < order - 1 else advance(levels[:p], values[:p], t, s, x)
+            x = start(m, t, s, x) if start and i < order - 1 else advance(levels[:p], values[:p], t, s, x)
         return x
     return per_mode(run)
 
 
 # ---------------------------------------------------------------- Adams-Bashforth
 
-def adams(clock, order, exact=False):
+def adams(clock, order, start=None):
     """Adams-Bashforth on the grid's own spacing; in k this is LMS and DEIS rho-AB."""
     clock = Clock(clock)
 
@@ -54,7 +64,7 @@ def adams(clock, order, exact=False):
         w = weights([clock.read(u) - clock.read(t) for u in levels],
                     [h**(k + 1) / (k + 1) for k in range(len(levels))])
         return clock.scale(s) * (x / clock.scale(t) + combination(zip(w, values)))
-    return multistep(order, advance, model, exact)
+    return multistep(order, advance, model, start)
 
 
 def transfer(t, s, x, e):
@@ -71,10 +81,10 @@ def equal(values):
     return combination(zip(EQUAL[len(values)], values))
 
 
-def ipndm(order, exact=False):
+def ipndm(order, start=None):
     def advance(levels, values, t, s, x):
         return transfer(t, s, x, equal(values))
-    return multistep(order, advance, eps, exact)
+    return multistep(order, advance, eps, start)
 
 
 def ipndm_v(order):
@@ -133,7 +143,7 @@ def plms(m, grid, x, noise):
     return x
 
 
-def deis_t(order, exact=False, lower_order_final=False):
+def deis_t(order, start=None, lower_order_final=False):
     """Zhang & Chen 2023, tAB: a polynomial in t for eps, integrated against dk."""
     def moment(t, s, k):
         return quad(lambda at: (at - t.t)**k * slope_of_k(t.schedule.level(at)), [t.t, s.t])
@@ -148,7 +158,58 @@ def deis_t(order, exact=False, lower_order_final=False):
         if key not in cache:
             cache[key] = weights([u.t - t.t for u in levels], [moment(t, s, k) for k in range(len(levels))])
         return s.a * (x / t.a + combination(zip(cache[key], values)))
-    return multistep(order, advance, eps, exact, lower_order_final)
+    return multistep(order, advance, eps, start, lower_order_final)
+
+
+def rkg2(stages, power):
+    """What the Runge-Kutta-Gegenbauer method of order 2 (Skaras et al. 2021) makes of the integral of c^power."""
+    def b(j):
+        return [mpf(1), mpf(1) / 3][j] if j < 2 else mpf(4 * (j - 1) * (j + 4)) / (3 * j * (j + 1) * (j + 2) * (j + 3))
+
+    def slope(c):
+        return c**power if power else mpf(1)
+    w = mpf(6) / ((stages + 4) * (stages - 1))
+    older, y = mpf(0), w * slope(mpf(0))
+    for j in range(2, stages + 1):
+        mu, nu = (2 * j + 1) * b(j) / (j * b(j - 1)), -(j + 1) * b(j) / (j * b(j - 2))
+        gamma = -mu * w * (1 - mpf(j * (j + 1)) / 2 * b(j - 1))
+        node = w if j == 2 else mpf((j - 2) * (j + 3)) / ((stages - 1) * (stages + 4))
+        older, y = y, mu * y + nu * older + mu * w * slope(node) + gamma * slope(mpf(0))
+    return y
+
+
+def stork(moments, clock="t", start=None):
+    """Tan et al. 2025 on the slopes of the flow: quadratic extrapolation from three levels, put through a stabilised
+    method's own quadrature (`moments` of it on [0, 1]); it starts with half a step of Euler's and two of two steps."""
+    clock = Clock(clock)
+
+    def run(m, grid, x, noise):
+        slope, times, slopes = clock.slope(m, grid[0].schedule), [], []
+        x = x / clock.scale(grid[0])
+
+        def advance(to, moments):
+            h = to - times[0]
+            w = weights([(v - times[0]) / h for v in times[:len(moments)]], [h * v for v in moments])
+            return x + combination(zip(w, slopes))
+
+        def see(at):
+            times.insert(0, at)
+            slopes.insert(0, slope(x, at))
+        two = [mpf(1), half]
+        for i, (t, s) in enumerate(zip(grid, grid[1:])):
+            at, to = clock.read(t), clock.read(s)
+            see(at)
+            if start and i < 2:
+                x = start(m, t, s, clock.scale(t) * x) / clock.scale(s)
+            elif i == 0:
+                x = x + (to - at) / 2 * slopes[0]
+                see((at + to) / 2)
+                x = advance(to, two)
+                del times[0], slopes[0]
+            else:
+                x = advance(to, moments if i > 1 else two)
+        return clock.scale(grid[-1]) * x
+    return per_mode(run)
 
 
 # ---------------------------------------------------------------- exponential forms
@@ -166,7 +227,7 @@ class Form:
         return s.a if self.name == "d" else s.q
 
 
-def abnorsett(order, form="d", exact=False):
+def abnorsett(order, form="d", start=None):
     """Norsett 1969: the exact integral of the interpolating polynomial in lambda."""
     form = Form(form)
 
@@ -176,7 +237,7 @@ def abnorsett(order, form="d", exact=False):
         w = weights([(u.lam - t.lam) / h for u in levels],
                     [z * factorial(k) * phi(k + 1, z) for k in range(len(levels))])
         return form.ratio(t, s) * x - form.scale(s) * combination(zip(w, values))
-    return multistep(order, advance, form.model, exact)
+    return multistep(order, advance, form.model, start)
 
 
 def differences(levels, values, h):
@@ -215,7 +276,7 @@ def dpm_multistep(order, form="d", solver_type="midpoint", second=2, **ends):
     return multistep(order, advance, form.model, **ends)
 
 
-def unipc(order, variant="bh2", form="d", corrector=True, lower_order_final=False, exact=False,
+def unipc(order, variant="bh2", form="d", corrector=True, lower_order_final=False, start=None,
           disable_corrector=()):
     """Zhao et al. 2023, algorithms 5-8; the corrector reuses the call, so there is none at the last level."""
     form = Form(form)
@@ -243,8 +304,8 @@ def unipc(order, variant="bh2", form="d", corrector=True, lower_order_final=Fals
                 p, from_t, from_x = before
                 x = update(p, levels, values, value, from_t, t, from_x)
             levels, values = [t] + levels, [value] + values
-            if exact and i < order - 1:
-                x, before = flow(m, t, s, x), None
+            if start and i < order - 1:
+                x, before = start(m, t, s, x), None
                 continue
             p = min(order, i + 1, n - i if lower_order_final else order)
             before = p, t, x
@@ -299,16 +360,32 @@ def more(schedule, grid):
         yield f'name = "unipc", order = {p}, variant = "bh1", form = "eps"', unipc(p, "bh1", "eps"), l
         yield f'name = "unipc", order = {p}, form = "eps"', unipc(p, "bh2", "eps"), l
         yield f'name = "unipc", order = {p}, lower_order_final = true', unipc(p, lower_order_final=True), l
+    third = [mpf(1), half, mpf(1) / 3]
+    for clock in ["t", "edm", "lambda"]:
+        for stages in [50, 5]:
+            yield (f'name = "stork-2", stages = {stages}, clock = "{clock}"',
+                   stork([rkg2(stages, k) for k in range(3)], clock), l)
+        yield f'name = "stork-4", clock = "{clock}"', stork(third, clock), l
+    yield 'name = "stork-4", warm_up = "one-step"', stork(third, start=rk4_in("t")), l
+    one = ', warm_up = "one-step"'
+    yield 'name = "lms", order = 4' + one, adams("edm", 4, start=rk4_in("edm")), l
+    yield 'name = "adams-bashforth", order = 4, clock = "t"' + one, adams("t", 4, start=rk4_in("t")), l
+    yield 'name = "adams-bashforth", order = 4, clock = "lambda"' + one, adams("lambda", 4, start=rk4_in("lambda")), l
+    yield 'name = "ipndm", order = 4' + one, ipndm(4, start=rk4_in("edm")), l
+    yield 'name = "abnorsett", order = 3' + one, abnorsett(3, start=rk4_in("edm")), l
+    yield 'name = "deis", variant = "t-ab", order = 3' + one, deis_t(3, start=rk4_in("edm")), l
+    yield 'name = "dpmpp-3m"' + one, dpm_multistep(3, start=rk4_in("edm")), l
+    yield 'name = "unipc", order = 3' + one, unipc(3, start=rk4_in("edm")), l
     exact = ', warm_up = "exact"'
-    yield 'name = "lms", order = 4' + exact, adams("edm", 4, exact=True), l
-    yield 'name = "adams-bashforth", order = 4, clock = "t"' + exact, adams("t", 4, exact=True), l
-    yield 'name = "abnorsett", order = 3' + exact, abnorsett(3, exact=True), l
-    yield 'name = "ipndm", order = 4' + exact, ipndm(4, exact=True), l
-    yield 'name = "deis", variant = "t-ab", order = 3' + exact, deis_t(3, exact=True), l
-    yield 'name = "dpmpp-2m"' + exact, dpm_multistep(2, exact=True), l
-    yield 'name = "dpmpp-3m"' + exact, dpm_multistep(3, exact=True), l
-    yield 'name = "unip", order = 3' + exact, unipc(3, corrector=False, exact=True), l
-    yield 'name = "unipc", order = 3' + exact, unipc(3, exact=True), l
+    yield 'name = "lms", order = 4' + exact, adams("edm", 4, start=flow), l
+    yield 'name = "adams-bashforth", order = 4, clock = "t"' + exact, adams("t", 4, start=flow), l
+    yield 'name = "abnorsett", order = 3' + exact, abnorsett(3, start=flow), l
+    yield 'name = "ipndm", order = 4' + exact, ipndm(4, start=flow), l
+    yield 'name = "deis", variant = "t-ab", order = 3' + exact, deis_t(3, start=flow), l
+    yield 'name = "dpmpp-2m"' + exact, dpm_multistep(2, start=flow), l
+    yield 'name = "dpmpp-3m"' + exact, dpm_multistep(3, start=flow), l
+    yield 'name = "unip", order = 3' + exact, unipc(3, corrector=False, start=flow), l
+    yield 'name = "unipc", order = 3' + exact, unipc(3, start=flow), l
 
 
 def rows(schedule, grid):

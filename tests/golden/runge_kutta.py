@@ -55,16 +55,20 @@ def explicit(text):
 
 
 def iterated(table, sweeps):
-    """An implicit table by fixed-point sweeps over all stages at once, begun with the slope at the start."""
+    """An implicit table by fixed-point sweeps over all stages at once; the first is at Euler's x + c_i h k.
+
+    A first stage that is the start of the step is not asked for again.
+    """
     a, b, c = table
+    skip = 1 if all(abs(w) < mpf("1e-45") for w in a[0]) else 0
 
     def method(slope, x, t, s):
         h = s - t
-        k = [slope(x, t)] * len(b)
-        for _ in range(sweeps):
-            # A first row of zeros is the start itself, whose slope is known.
-            k = [slope(x + h * sum(w * v for w, v in zip(row, k)), t + node * h) if any(row) else k[0]
-                 for row, node in zip(a, c)]
+        first = slope(x, t)
+        k = [first] * skip + [slope(x + h * node * first, t + node * h) for node in c[skip:]]
+        for _ in range(sweeps - 1):
+            k = k[:skip] + [slope(x + h * sum(w * v for w, v in zip(row, k)), t + node * h)
+                            for row, node in zip(a[skip:], c[skip:])]
         return x + h * sum(w * v for w, v in zip(b, k))
     return method
 
@@ -109,10 +113,18 @@ def more(schedule, grid):
             yield (f'name = "runge-kutta", table = "{name}", clock = "{clock}"',
                    one_step(in_clock(clock, explicit(text))), mpf(0))
     for name, (order, table) in tableaux.implicit().items():
-        if name.startswith("gauss-legendre") or order == 1:
+        if name == "radau-ia-1":  # the backward Euler method's twin with a node at 0
             continue
         yield (f'name = "implicit-runge-kutta", table = "{name}", clock = "edm"',
-               one_step(in_clock("edm", iterated(table, order - 1))), mpf(0))
+               one_step(in_clock("edm", iterated(table, max(order - 1, 1)))), mpf(0))
+    two = tableaux.implicit()["gauss-2"][1]
+    for clock, sweeps in [("t", 3), ("lambda", 5), ("edm", 1)]:
+        yield (f'name = "implicit-runge-kutta", table = "gauss-2", clock = "{clock}", sweeps = {sweeps}',
+               one_step(in_clock(clock, iterated(two, sweeps))), mpf(0))
+    for name, table in [("bs23", "ralston-3"), ("dopri5", "dopri5"), ("rk45", "dopri5"), ("dop853", "dop853")]:
+        for clock in ["t", "edm", "lambda"]:  # over given levels, which is what their plans are made of
+            yield (f'name = "{name}", clock = "{clock}"',
+                   one_step(in_clock(clock, explicit(tableaux.EXPLICIT[table][1]))), mpf(0))
     yield 'name = "dpm2"', one_step(in_clock("edm", geometric_midpoint)), mpf(0)
     for name, method in [("dpm2", geometric_midpoint), ("heun", HEUN), ("edm-stochastic", HEUN)]:
         clock = ', clock = "edm"' if name == "heun" else ""

@@ -11,7 +11,7 @@ from mpmath import exp, expm1, factorial, log10, mpf, quad, sqrt
 from core import D, Kernel, eps, karras, one_step, per_mode, score
 from exponential import dpmpp_2s, phi, pieces, singlestep
 from multistep import combination, differences, dpm_increment, weights
-from classical import exponential_integrator
+from classical import exponential_integrator, stochastic_heun
 from runge_kutta import HEUN, Clock, in_clock
 
 half = mpf(1) / 2
@@ -113,14 +113,16 @@ def restart(n_restarts, t_min, t_max, n_steps, s_noise=mpf(1)):
 # ---------------------------------------------------------------- SA-Solver
 
 def sa_solver(predictor, corrector, tau, lower_order_final=False, shipped=False):
-    """Xue et al. 2023, algorithm 1 in data prediction, stochastic Adams; `tau` constant.
+    """Xue et al. 2023, algorithm 1 in data prediction, stochastic Adams; `tau(t)` is constant in a step.
 
     x_s = q_s/q_t e^{-tau^2 h} x + (1 + tau^2) q_s e^{-tau^2 lam_s} sum_j D_j int e^{T lam} l_j + noise. With `shipped`,
     two points take the code's correction, which makes the slope's weight that of a midpoint.
     """
-    T = 1 + tau**2
+    constant = tau if callable(tau) else lambda t: tau
 
     def adams(t, s, nodes, values, x, z, implicit):
+        tau = constant(t)
+        T = 1 + tau**2
         h = s.lam - t.lam
         w = weights([(u.lam - t.lam) / h for u in nodes],
                     [h * factorial(k) * phi(k + 1, -T * h) for k in range(len(nodes))])  # over e^{T lam_s}
@@ -351,6 +353,9 @@ def more(schedule, grid):
                        f'weights = "{weights_of}"',
                        sa_solver(p, c, mpf(tau), shipped=weights_of == "diffusers"), mpf(tau)**2)
     yield 'name = "sa-solver", predictor_order = 3, lower_order_final = true', sa_solver(3, 2, one, True), one
+    yield ('name = "sa-solver", tau = 0.8, tau_min = 0.05, tau_max = 1.0',
+           sa_solver(2, 2, lambda t: mpf("0.8") if mpf("0.05") <= t.k <= 1 else mpf(0)), None)
+    yield 'name = "gotta-go-fast"', one_step(stochastic_heun), one  # over given levels
     for l in ["0.0", "0.5", "1.0"]:
         yield f'name = "gddim", lambda = {l}', one_step(exponential_integrator("d", mpf(l)**2)), mpf(l)**2
     for p in [1, 2, 3]:
