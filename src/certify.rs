@@ -359,10 +359,10 @@ fn plan(solver: &Handle, data: &Gaussian, problem: &Problem) -> Option<Planned> 
 /// Fits one error against a claim.
 fn measure(problem: &Problem, points: &[Point], claim: Claim, error: fn(&Point) -> f64) -> Measured {
     let list: Vec<(usize, f64)> = points.iter().map(|p| (p.steps, error(p))).collect();
-    let most = list.iter().map(|p| p.0).max().unwrap_or(0) as f64;
     let data = data().moments();
     let size: f64 = data.mean.iter().chain(&data.std).map(|x| x * x).sum::<f64>().sqrt();
-    let fit = order::fit(&list, 32.0 * f64::EPSILON * (1.0 + size) * most.sqrt());
+    // A few ulps of the law's size; the fit keeps a hundred times clear of it.
+    let fit = order::fit(&list, 4.0 * f64::EPSILON * (1.0 + size));
     let (mut verdict, mut reason) = fit.verdict(&claim);
     let claimed = if let Claim::Order(p) = claim { Some(p) } else { None };
     if let (Some(p), Some(found), Behaviour::Asymptotic) = (claimed, fit.order, fit.behaviour)

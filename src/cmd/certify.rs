@@ -148,7 +148,8 @@ fn cells(c: &Certificate) -> [String; 11] {
         strong,
         per(c.calls_per_step),
         per(c.draws_per_step),
-        c.w2_at_64.map_or(String::new(), |x| format!("{x:.5e}")),
+        // Digits near round-off are those of the processor's library, not of the method.
+        c.w2_at_64.map_or(String::new(), |x| if x < 1e-11 { "< 1e-11".into() } else { format!("{x:.5e}") }),
         small(c.error_constant),
         step,
         c.verdict.to_string(),

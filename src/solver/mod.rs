@@ -244,7 +244,7 @@ pub trait Solver:
         if self.equation() == Some(0.0) { 0 } else { steps }
     }
 
-    /// Whether [`Solver::draws`] is the most that a run asks for, since some levels get no noise.
+    /// Whether [`Solver::draws`] and [`Solver::calls`] are the most that a run asks for: some levels get no noise.
     fn draws_vary(&self) -> bool {
         false
     }

@@ -110,6 +110,10 @@ impl Solver for Restart {
     fn draws(&self, _: usize) -> usize {
         self.n_restarts
     }
+    fn draws_vary(&self) -> bool {
+        // None where the interval lies outside the grid.
+        true
+    }
     fn catalogue() -> Vec<Self> {
         let base = Self::default;
         vec![
