@@ -137,8 +137,7 @@ impl Tableau {
                 return bad("a", format!("reaches stage {} or beyond in row {}", i + 1, i + 1), fix);
             }
             let sum: f64 = row.iter().sum();
-            // (Written so that NaN is refused.)
-            if !((sum - self.c[i]).abs() <= ROUND_OFF) {
+            if misses(sum, self.c[i]) {
                 let why = format!("adds up to {sum:?} in row {} where c is {:?}", i + 1, self.c[i]);
                 return bad("a", why, "a stage is where its weights take it: make them equal");
             }
@@ -151,7 +150,7 @@ impl Tableau {
             }
         }
         let sum: f64 = self.b.iter().sum();
-        if !((sum - 1.0).abs() <= ROUND_OFF) {
+        if misses(sum, 1.0) {
             return bad("b", format!("adds up to {sum:?}"), "weights of the new state add up to 1");
         }
         if self.order == 0 {
@@ -159,6 +158,12 @@ impl Tableau {
         }
         Ok(())
     }
+}
+
+/// Whether a sum is not what it is to be, or not a number.
+fn misses(sum: f64, want: f64) -> bool {
+    let off = (sum - want).abs();
+    off.is_nan() || off > ROUND_OFF
 }
 
 /// A table as an experiment writes it: a name, or `{ c = [...], a = [[...], ...], b = [...], order = p }`.
