@@ -393,8 +393,7 @@ mod tests {
         assert!(none(&[Draw::Increment(a, b), area]));
         assert!(none(&[Draw::ClockIncrement(a, b, Clock::Edm), area]));
         // From infinite noise only the flow has a distance.
-        let flow = Schedule::Flow {};
-        let grid = [flow.at(1.0), flow.at(0.5)];
+        let (flow, grid) = (Schedule::Flow {}, [Schedule::Flow {}.at(1.0), Schedule::Flow {}.at(0.5)]);
         assert!(Path::new(&flow, &grid, &[Draw::Fresh], 0.0).is_some());
         assert!(Path::new(&flow, &grid, &[Draw::Fresh], 1.0).is_none());
     }

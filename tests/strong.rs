@@ -97,10 +97,10 @@ fn refined(text: &str, data: &Gaussian, schedule: &Schedule, grid: &[Level], l: 
     let out = solver(text).sample(&mut Ctx::new(data, &mut noise, schedule), grid, x).0;
     let out: Vec<&[f64]> = out.rows().map(|(_, row)| row).collect();
     let mut square = 0.0;
-    for k in 0..dim {
-        let exact_mean = grid[end].alpha * data.mean()[k];
+    for (k, (mean, std)) in data.mean().iter().zip(&start.std).enumerate() {
+        let exact_mean = grid[end].alpha * mean;
         let mut exact = vec![0.0; fine.len() + 1];
-        exact[1] = start.std[k];
+        exact[1] = *std;
         for (i, (t, s)) in fine.windows(2).map(|p| (&p[0], &p[1])).enumerate() {
             let (gain, variance) = exact_step(data, k, l, t, s);
             exact.iter_mut().for_each(|x| *x *= gain);
