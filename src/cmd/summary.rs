@@ -7,7 +7,7 @@ use crate::record::{OrderRow, Row};
 /// The question, and for every fit the order, the verdict and the error at the largest step count.
 pub(super) fn table(experiment: &Experiment, rows: &[Row], orders: &[OrderRow]) -> String {
     let mut text = format!("# {}: {}\n", experiment.name, experiment.question);
-    let mut lines = vec![["solver", "order", "claimed", "verdict", "W2 at N", "why"].map(String::from)];
+    let mut lines = vec![["solver", "order", "claimed", "verdict", "error at N", "why"].map(String::from)];
     let mut place = String::new();
     let flush = |lines: &mut Vec<[String; 6]>, text: &mut String| {
         let width = |k: usize| lines.iter().map(|l| l[k].chars().count()).max().unwrap_or(0);
@@ -34,12 +34,15 @@ pub(super) fn table(experiment: &Experiment, rows: &[Row], orders: &[OrderRow]) 
         };
         let last = rows.iter().filter(same).max_by_key(|r| r.steps);
         let number = |x: Option<f64>| x.map_or(String::new(), |x| format!("{x:.3}"));
+        // Several errors of one solver are told apart.
+        let metric = if experiment.metrics.len() > 1 { format!(" ({})", order.metric) } else { String::new() };
+        let name = format!("{}{metric}", order.solver);
         lines.push([
-            order.solver.clone(),
+            name,
             number(order.order),
             order.claimed.map_or(String::new(), |p| p.to_string()),
             order.verdict.clone(),
-            last.map_or(String::new(), |r| format!("{:.2e} at {}", r.w2.unwrap_or(f64::NAN), r.steps)),
+            last.map_or(String::new(), |r| format!("{:.2e} at {}", r.number(&order.metric).unwrap_or(f64::NAN), r.steps)),
             if order.verdict == "pass" { String::new() } else { order.reason.clone() },
         ]);
     }

@@ -9,9 +9,9 @@
 //! differs in two ways that are errors of its own. It takes `|x'|` coordinate by coordinate and steps sample by sample,
 //! so that the grid depends on the path. And it draws the noise of a rejected step anew, which favours noises of
 //! small `E`: accepted increments are no longer N(0, h). In many dimensions `E` hardly varies and this hardly matters.
-//! In one it does: with the default tolerances accepted noises have variance 0.65, and the output of `vp-linear` is
-//! off by 65 percent of its deviation, which smaller tolerances do not mend. (Rejection with memory, Rackauckas & Nie
-//! 2017, draws the rest of the path on the condition of what was seen.)
+//! In one it does: accepted noises have too small a variance, and the output is off by a good part of its deviation,
+//! which smaller tolerances do not mend. (Rejection with memory, Rackauckas & Nie 2017, draws the rest of the path on the
+//! condition of what was seen.)
 use super::adaptive::check_tolerances;
 use super::*;
 use crate::error::BadInput;
