@@ -134,10 +134,7 @@ def plms(m, grid, x, noise):
     for i, (t, s) in enumerate(zip(grid, grid[1:])):
         values = ([eps(m, t, x)] + values)[:4]
         e = values[0]
-        if i == 0:
-            e = (e + eps(m, s, transfer(t, s, x, e))) / 2
-        else:
-            e = equal(values)
+        e = equal(values) if i else (e + eps(m, s, transfer(t, s, x, e))) / 2
         x = transfer(t, s, x, e)
     return x
 
@@ -212,9 +209,9 @@ def stork(moments, clock="t", start=None):
 
 
 # ---------------------------------------------------------------- exponential forms
-# With z = -h for the form in D and z = h for the one in eps, one formula serves both.
 
 class Form:
+    """With z = -h for the form in D and z = h for the one in eps, one formula serves both."""
     def __init__(self, name):
         self.model, self.sign = (D, -1) if name == "d" else (eps, 1)
         self.name = name
