@@ -23,7 +23,7 @@ def phi(k, z):
     return +value
 
 
-# ---------------------------------------------------------------- tables: c, then z -> rows of a (tail zeros left out), b
+# ---------------------------------------------------------------- tables: z -> rows of a (tail zeros left out), b
 
 def etdrk2(z):  # Cox & Matthews 2002, eq. 22
     return [[], [phi(1, z)]], [phi(1, z) - phi(2, z), phi(2, z)]

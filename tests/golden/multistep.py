@@ -88,26 +88,25 @@ def ipndm(order, start=None):
 
 
 def ipndm_v(order):
-    """diff-sampler's variable-step weights, in Newton's form: the weight of the second difference has its bracket
-    closed too late, which equal steps do not show."""
+    """diff-sampler's variable-step weights, in Newton's form. The weight of the second difference has its bracket
+    closed too late, which equal steps do not show; that of the third has a plus for a minus (11/24 for 9/24), and its
+    oldest slope h1/h2 for h2/h3, so that its weights do not add up to 0 on steps that are no geometric series."""
     def advance(levels, values, t, s, x):
-        h = s.k - t.k
-        x, a = x / t.a + h * values[0], [u.k - v.k for u, v in zip(levels, levels[1:])] + [0, 0, 0]
-        table = [values]
+        h, table = s.k - t.k, [values]
         for j in range(1, len(values)):
             table.append([(v - w) / (levels[i].k - levels[i + j].k)
                           for i, (v, w) in enumerate(zip(table[-1], table[-1][1:]))])
-        if len(values) > 1:
-            x += h * h / 2 * table[1][0]
+        p, q = ([t.k - u.k for u in levels[1:]] + [0, 0])[:2]
+        third = 1 - h / (3 * (h + p))
+        gains = [h, h**2 / 2]
         if len(values) > 2:
-            width = a[0] * (a[0] + a[1])
-            x += h * (1 - h / (3 * (h + a[0])) * h * (h + a[0]) / width) / 2 * width * table[2][0]
+            gains.append(h / 2 * (p * q - h / (3 * (h + p)) * h * (h + p)))
+            gains.append(h * (third / 2 + (1 - h / (2 * (h + p))) * h / (6 * (h + q))) * h * (h + p) * (h + q))
+        x = x / t.a + combination((g, row[0]) for g, row in zip(gains, table))
         if len(values) > 3:
-            x += table[3][0] * quad_of_cubic(h, a[0], a[0] + a[1])
+            h1, h2, h3 = p, q - p, levels[2].k - levels[3].k
+            x -= gains[3] / (p * q * (q + h3)) * h1 * q / (h2 * (h2 + h3)) * (h1 / h2 - h2 / h3) * values[3]
         return s.a * x
-
-    def quad_of_cubic(h, p, q):  # of u (u + p) (u + q) over [0, h]
-        return h**4 / 4 + (p + q) * h**3 / 3 + p * q * h**2 / 2
     return multistep(order, advance, eps)
 
 
@@ -135,10 +134,7 @@ def plms(m, grid, x, noise):
     for i, (t, s) in enumerate(zip(grid, grid[1:])):
         values = ([eps(m, t, x)] + values)[:4]
         e = values[0]
-        if i == 0:
-            e = (e + eps(m, s, transfer(t, s, x, e))) / 2
-        else:
-            e = equal(values)
+        e = equal(values) if i else (e + eps(m, s, transfer(t, s, x, e))) / 2
         x = transfer(t, s, x, e)
     return x
 
@@ -213,9 +209,9 @@ def stork(moments, clock="t", start=None):
 
 
 # ---------------------------------------------------------------- exponential forms
-# With z = -h for the form in D and z = h for the one in eps, one formula serves both.
 
 class Form:
+    """With z = -h for the form in D and z = h for the one in eps, one formula serves both."""
     def __init__(self, name):
         self.model, self.sign = (D, -1) if name == "d" else (eps, 1)
         self.name = name
@@ -333,8 +329,7 @@ def more(schedule, grid):
     yield 'name = "deis", lower_order_final = true', deis_t(3, lower_order_final=True), l
     yield 'name = "dpmpp-3m", euler_at_final = true', dpm_multistep(3, euler_at_final=True), l
     yield 'name = "unipc", order = 3, disable_corrector = [0, 2, 3]', unipc(3, disable_corrector=(0, 2, 3)), l
-    for p in [2, 3]:
-        yield f'name = "gddim", order = {p}', deis_t(p), l
+    yield 'name = "gddim", order = 3', deis_t(3), l
     yield 'name = "pndm"', per_mode(pndm), l
     yield 'name = "plms"', per_mode(plms), l
     for p in [2, 3, 4]:
@@ -367,25 +362,19 @@ def more(schedule, grid):
                    stork([rkg2(stages, k) for k in range(3)], clock), l)
         yield f'name = "stork-4", clock = "{clock}"', stork(third, clock), l
     yield 'name = "stork-4", warm_up = "one-step"', stork(third, start=rk4_in("t")), l
-    one = ', warm_up = "one-step"'
-    yield 'name = "lms", order = 4' + one, adams("edm", 4, start=rk4_in("edm")), l
-    yield 'name = "adams-bashforth", order = 4, clock = "t"' + one, adams("t", 4, start=rk4_in("t")), l
-    yield 'name = "adams-bashforth", order = 4, clock = "lambda"' + one, adams("lambda", 4, start=rk4_in("lambda")), l
-    yield 'name = "ipndm", order = 4' + one, ipndm(4, start=rk4_in("edm")), l
-    yield 'name = "abnorsett", order = 3' + one, abnorsett(3, start=rk4_in("edm")), l
-    yield 'name = "deis", variant = "t-ab", order = 3' + one, deis_t(3, start=rk4_in("edm")), l
-    yield 'name = "dpmpp-3m"' + one, dpm_multistep(3, start=rk4_in("edm")), l
-    yield 'name = "unipc", order = 3' + one, unipc(3, start=rk4_in("edm")), l
-    exact = ', warm_up = "exact"'
-    yield 'name = "lms", order = 4' + exact, adams("edm", 4, start=flow), l
-    yield 'name = "adams-bashforth", order = 4, clock = "t"' + exact, adams("t", 4, start=flow), l
-    yield 'name = "abnorsett", order = 3' + exact, abnorsett(3, start=flow), l
-    yield 'name = "ipndm", order = 4' + exact, ipndm(4, start=flow), l
-    yield 'name = "deis", variant = "t-ab", order = 3' + exact, deis_t(3, start=flow), l
-    yield 'name = "dpmpp-2m"' + exact, dpm_multistep(2, start=flow), l
-    yield 'name = "dpmpp-3m"' + exact, dpm_multistep(3, start=flow), l
-    yield 'name = "unip", order = 3' + exact, unipc(3, corrector=False, start=flow), l
-    yield 'name = "unipc", order = 3' + exact, unipc(3, start=flow), l
+    for name, start in [("exact", lambda clock: flow), ("one-step", rk4_in)]:
+        tail = f', warm_up = "{name}"'
+        yield 'name = "lms", order = 4' + tail, adams("edm", 4, start("edm")), l
+        for clock in ["t", "lambda"]:
+            yield f'name = "adams-bashforth", order = 4, clock = "{clock}"' + tail, adams(clock, 4, start(clock)), l
+        yield 'name = "abnorsett", order = 3' + tail, abnorsett(3, "d", start("edm")), l
+        yield 'name = "ipndm", order = 4' + tail, ipndm(4, start("edm")), l
+        yield 'name = "deis", variant = "t-ab", order = 3' + tail, deis_t(3, start("edm")), l
+        for p in [2, 3]:
+            yield f'name = "dpmpp-{p}m"' + tail, dpm_multistep(p, start=start("edm")), l
+        yield 'name = "unip", order = 3' + tail, unipc(3, corrector=False, start=start("edm")), l
+        yield 'name = "unipc", order = 3' + tail, unipc(3, start=start("edm")), l
+
 
 
 def rows(schedule, grid):
