@@ -5,6 +5,7 @@ mod common;
 use common::solver;
 use scorebench::certify::{Certificate, certify, certify_as_sold};
 use scorebench::order::Verdict;
+use scorebench::parallel;
 use scorebench::run::Ctx;
 use scorebench::schedule::{Level, Schedule};
 use scorebench::solver::{Claim, Handle, Needs, Proof, Sample, Solver};
@@ -114,10 +115,44 @@ fn error_constants_and_stable_steps_are_those_of_known_methods() {
 }
 
 #[test]
-fn what_is_sold_as_more_than_it_is_fails_as_sold() {
-    for text in ["dpmpp-3m, d2 = \"shipped\""] {
+fn every_variant_of_the_catalogue_keeps_its_claims() {
+    let variants = common::variants();
+    assert!(variants.len() >= 300, "{} variants", variants.len());
+    let certificates = parallel::map(&variants, certify);
+    let floors = certificates.iter().filter(|c| c.claim == "floor").count();
+    let wrong: Vec<String> = certificates
+        .iter()
+        .filter(|c| c.verdict != Verdict::Pass && c.claim != "floor")
+        .map(|c| format!("{}: {:?}", c.solver, c.reasons))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(floors < 20, "{floors} variants claim nothing");
+}
+
+#[test]
+fn what_is_sold_as_more_than_it_is_fails_as_sold_and_passes_as_what_it_is() {
+    for text in [
+        "dpmpp-3m, d2 = \"shipped\"",
+        "dpmpp-3m-sde, phi3 = \"k-diffusion\"",
+        "dpmpp-sde, noise = \"independent\"",
+        "unipc, order = 4",
+        "lms",
+    ] {
         let shipped = solver(text);
         assert_eq!(certify(&shipped).verdict, Verdict::Pass, "{text}");
         assert_eq!(certify_as_sold(&shipped).verdict, Verdict::Fail, "{text}");
     }
+    // The second difference as it should be, and a start that does not spoil it.
+    let corrected = certify(&solver("dpmpp-3m, warm_up = \"exact\""));
+    assert_eq!((corrected.verdict, corrected.claim.as_str(), corrected.sold_as), (Verdict::Pass, "3", None));
+}
+
+#[test]
+fn the_third_order_sde_step_of_diffusers_is_of_first_order_at_best() {
+    let shipped = certify(&solver("dpmpp-3m-sde, phi3 = \"diffusers\""));
+    assert_eq!(shipped.sold_as, Some(3.0));
+    assert!(shipped.weak.iter().all(|m| (0.9..1.1).contains(&m.order.unwrap())), "{:?}", shipped.weak);
+    // On steps that alternate in length it diverges.
+    assert_eq!(shipped.verdict, Verdict::Fail);
+    assert!(shipped.reasons.iter().any(|r| r.contains("diverging")), "{:?}", shipped.reasons);
 }

@@ -127,6 +127,7 @@ fn cells(c: &Certificate) -> [String; 11] {
     let mut order = c.claim.clone();
     if let Some(p) = c.weak.first().and_then(|m| m.claimed)
         && p.to_string() != order
+        && c.sold_as != Some(p)
     {
         let _ = write!(order, " ({p} here)");
     }

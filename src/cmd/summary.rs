@@ -35,14 +35,17 @@ pub(super) fn table(experiment: &Experiment, rows: &[Row], orders: &[OrderRow]) 
         let last = rows.iter().filter(same).max_by_key(|r| r.steps);
         let number = |x: Option<f64>| x.map_or(String::new(), |x| format!("{x:.3}"));
         // Several errors of one solver are told apart.
-        let metric = if experiment.metrics.len() > 1 { format!(" ({})", order.metric) } else { String::new() };
+        let metric =
+            if experiment.metrics.len() > 1 { format!(" ({})", order.metric) } else { String::new() };
         let name = format!("{}{metric}", order.solver);
         lines.push([
             name,
             number(order.order),
             order.claimed.map_or(String::new(), |p| p.to_string()),
             order.verdict.clone(),
-            last.map_or(String::new(), |r| format!("{:.2e} at {}", r.number(&order.metric).unwrap_or(f64::NAN), r.steps)),
+            last.map_or(String::new(), |r| {
+                format!("{:.2e} at {}", r.number(&order.metric).unwrap_or(f64::NAN), r.steps)
+            }),
             if order.verdict == "pass" { String::new() } else { order.reason.clone() },
         ]);
     }
