@@ -1,11 +1,9 @@
-//! Runge-Kutta methods: their tables, the names that mean one method, and the shipped samplers that they are.
+//! Runge-Kutta methods: their tables, and the names that mean one method.
 
 mod common;
 
 use common::{distance, law_of, levels, modes, schedule, solver};
-use scorebench::data::{Gaussian, Moments};
 use scorebench::metric::w2;
-use scorebench::schedule::Level;
 use scorebench::solver::implicit_runge_kutta::{self, ImplicitRungeKutta};
 use scorebench::solver::{order_conditions, registry, tableau};
 
@@ -253,66 +251,6 @@ fn edm_stochastic_is_heun_with_churn() {
     same("edm-stochastic, s_churn = 0.0", "heun, clock = \"edm\"");
     same("dpm2, s_churn = 30.0, s_max = 0.0", "dpm2");
     same("euler, clock = \"edm\", s_churn = 30.0, s_min = 1e9", "ddim");
-}
-
-/// Mean, variance, and the mean and variance that come out, as shipped: 10 steps of k-diffusion 0.1.1 and diffusers
-/// 0.42.1 from N(0, sigma^2), `fixtures/README.md`.
-type Mode = [f64; 4];
-
-#[test]
-fn churned_euler_and_dpm2_are_those_of_k_diffusion_and_diffusers() {
-    let edm = schedule("edm");
-    let karras = |last: &str, steps| {
-        let rule = format!("karras, rho = 7.0, sigma_max = 80.0, sigma_min = 0.002, final = \"{last}\"");
-        levels(&edm, &rule, steps)
-    };
-    // diffusers' own sigmas: numpy.linspace(0, 999, n) reversed, linear between the entries of its table; then 0.
-    let table = schedule("ddpm-discrete");
-    let kappa = |i: usize| table.at(i as f64).kappa();
-    let between = |t: f64| {
-        let below = (t.floor() as usize).min(998);
-        kappa(below) + (t - below as f64) * (kappa(below + 1) - kappa(below))
-    };
-    let mut linspace: Vec<Level> =
-        (0..10).rev().map(|i| edm.at(between(999.0 * f64::from(i) / 9.0))).collect();
-    linspace.push(edm.at(0.0));
-    let euler: [Mode; 3] = [
-        [0.0, 1.0, 0.0, 0.476352940634481],
-        [1.0, 0.25, 0.999615195902137, 0.111867557727512],
-        [-0.5, 4.0, -0.49876781924262, 2.01065826138233],
-    ];
-    let dpm2: [Mode; 3] = [
-        [0.0, 1.0, 0.0, 1.20914697348377],
-        [1.0, 0.25, 0.992992452122584, 0.314276654427364],
-        [-0.5, 4.0, -0.486505772911688, 4.66161061659987],
-    ];
-    let churned: [Mode; 3] = [
-        [0.0, 1.0, 0.0, 1.42121486155497],
-        [1.0, 0.25, 0.999118922090361, 0.375582133337999],
-        [-0.5, 4.0, -0.497499486993837, 5.39605908553665],
-    ];
-    let kdpm2: [Mode; 3] = [
-        [0.0, 1.0, 0.0, 1.1561205152205],
-        [1.0, 0.25, 0.99617594420206, 0.362324811010824],
-        [-0.5, 4.0, -0.493401019212412, 4.31582028994497],
-    ];
-    for (text, grid, nfe, modes) in [
-        ("euler, clock = \"edm\", s_churn = 4.0", karras("sigma_min", 9), 9, euler),
-        ("dpm2", karras("sigma_min", 9), 18, dpm2),
-        ("dpm2, s_churn = 4.0", karras("zero", 10), 19, churned),
-        ("dpm2", linspace, 19, kdpm2),
-    ] {
-        let column = |k: usize| modes.iter().map(|m| m[k]).collect::<Vec<f64>>();
-        let data = Gaussian::new(column(0), column(1)).unwrap();
-        let law = law_of(text, &data, &edm, &grid);
-        assert_eq!(law.nfe, nfe, "{text}");
-        let start = Moments { mean: vec![0.0; 3], std: vec![grid[0].sigma; 3] };
-        let ours = law.restarted(&data.marginal(&grid[0]), &start);
-        for (k, [_, _, mean, variance]) in modes.into_iter().enumerate() {
-            let off = (ours.mean[k] - mean).abs().max((ours.std[k].powi(2) / variance - 1.0).abs());
-            assert!(off < 1e-8, "{text} mode {k}: {off:e}");
-        }
-    }
 }
 
 #[test]

@@ -27,7 +27,8 @@ pub struct SaSolver {
     pub weights: Weights,
     /// How the first steps are taken: as published, with the values there are, or exact.
     pub warm_up: WarmUp,
-    /// Whether the orders fall to 1 with the steps that are left, as libraries do for short runs.
+    /// Whether the orders fall with the steps that are left, as libraries do for short runs: the predictor's to 1, the
+    /// corrector's to 3.
     pub lower_order_final: bool,
 }
 
@@ -141,7 +142,8 @@ impl Sample for SaSolver {
             values.truncate(self.predictor_order.max(self.corrector_order));
             let recent = |n: usize| values.iter().take(n).collect::<Vec<_>>();
             if let Some((before, z)) = last.as_ref().filter(|_| self.corrector_order > 0) {
-                let order = self.ramp(self.corrector_order, i + 1, steps - i + 1);
+                // (One more than were left when the step was predicted: so the library, where it lowers orders.)
+                let order = self.ramp(self.corrector_order, i + 1, steps - i + 2);
                 x = self.step(before, &grid[i - 1], t, &recent(order), z.as_ref());
             }
             let started = self.predictor_order.max(self.corrector_order.saturating_sub(1));
