@@ -73,6 +73,7 @@ fn coordinates(r: &Row, first_kappa: f64) -> &'static str {
         "fm" => "flow",
         // alpha = 0 lies on no table of betas.
         _ if first_kappa.is_infinite() => "vp-cosine",
+        _ if r["options"].contains("beta_max=10") => "vp-linear, beta_max = 10.0",
         _ if r["scheduler"] == "ScoreSdeVpScheduler" => "vp-linear",
         _ if scaled => "ddpm-discrete, beta = \"scaled-linear\", beta_start = 0.00085, beta_end = 0.012",
         _ => "ddpm-discrete",
@@ -187,10 +188,17 @@ fn first_in_v<V: Space>(cx: &mut Ctx<V>, t: &Level, s: &Level, x: &State<V>, heu
 /// Largest relative difference of our law from the shipped one: of means relative to the larger of mean and spread.
 fn difference(shipped: &Shipped, text: &str) -> Result<(f64, usize), NoLaw> {
     let run = Run::parse(text, shipped.n);
-    let levels = run.levels(shipped);
+    difference_on(shipped, &run, &run.levels(shipped))
+}
+
+fn difference_on(
+    shipped: &Shipped,
+    solver: &(impl Sample + Sync),
+    levels: &[Level],
+) -> Result<(f64, usize), NoLaw> {
     let column = |k: usize| shipped.modes.iter().map(|m| m[k]).collect::<Vec<f64>>();
     let data = Gaussian::new(column(0), column(1)).unwrap();
-    let ours = law(&run, &data, &shipped.schedule, &levels, Init::Marginal)?;
+    let ours = law(solver, &data, &shipped.schedule, levels, Init::Marginal)?;
     let calls = ours.nfe;
     let start = Moments { mean: vec![0.0; data.modes()], std: vec![shipped.init_sigma; data.modes()] };
     let ours = ours.restarted(&data.marginal(&levels[0]), &start);
@@ -275,6 +283,95 @@ fn what_is_listed_as_different_differs() {
         println!("{off:.1e} {}: {why}", run.name);
         assert!(off > 1e-4, "{} is {text} after all: {off:.1e}", run.name);
     }
+}
+
+/// Shipped steps that differ from ours, written out.
+enum Told {
+    /// `S_churn`, `S_min`, `S_max`, `S_noise`, and whether the network's output is kept rather than eps.
+    LateChurn([f64; 4], bool),
+    /// Levels in threes: of the call, and of the two ends of the step.
+    ScoreSdeVe,
+    /// Levels of the calls.
+    ScoreSdeVp,
+}
+
+impl Told {
+    fn of(id: u32) -> Option<Self> {
+        let (all, some) = ([0.0, f64::INFINITY, 1.0], [0.05, 50.0, 1.003]);
+        let churn = |s_churn, [min, max, noise]: [f64; 3], edm| {
+            Some(Told::LateChurn([s_churn, min, max, noise], edm))
+        };
+        match id {
+            12 => churn(2.0, all, false),
+            145 => churn(2.0, some, false),
+            146 => churn(40.0, all, false),
+            382 => churn(2.0, all, true),
+            383 => churn(40.0, some, true),
+            52 | 460 | 461 => Some(Told::ScoreSdeVe),
+            53 | 462 | 463 => Some(Told::ScoreSdeVp),
+            _ => None,
+        }
+    }
+}
+
+impl Sample for Told {
+    fn sample<V: Space>(&self, cx: &mut Ctx<V>, grid: &[Level], mut x: State<V>) -> State<V> {
+        match self {
+            Told::LateChurn([s_churn, min, max, noise], edm) => {
+                let steps = grid.len() - 1;
+                for pair in grid.windows(2) {
+                    let (k, to) = (pair[0].sigma, pair[1].sigma);
+                    let gamma = (s_churn / steps as f64).min(2f64.sqrt() - 1.0);
+                    let up = if (*min..=*max).contains(&k) { k * (1.0 + gamma) } else { k };
+                    let d = cx.denoise(&x, &pair[0]);
+                    let z = cx.fresh(&x);
+                    let raised = (&x + noise * (up * up - k * k).sqrt() * &z).eval();
+                    let eps = if *edm {
+                        // d = c_skip x + c_out F with sigma_data = 1/2 (Karras et al. 2022, table 1).
+                        let (skip, out) = (|k: f64| 0.25 / (k * k + 0.25), |k: f64| 0.5 * k / k.hypot(0.5));
+                        let f = ((&d - skip(k) * &x) / out(k)).eval();
+                        ((&raised - skip(up) * &raised - out(up) * &f) / up).eval()
+                    } else {
+                        ((&x - &d) / k).eval()
+                    };
+                    x = (&raised + (to - up) * &eps).eval();
+                }
+            }
+            Told::ScoreSdeVe => {
+                for (i, step) in grid.chunks(3).enumerate() {
+                    let score = cx.score(&x, &step[0]);
+                    let g2 = step[1].sigma.powi(2) - step[2].sigma.powi(2);
+                    let z = cx.fresh(&x);
+                    let last = 3 * (i + 1) == grid.len();
+                    x = (&x + g2 * &score).plus(if last { 0.0 } else { g2.sqrt() }, Some(&z)).eval();
+                }
+            }
+            Told::ScoreSdeVp => {
+                for (i, at) in grid.iter().enumerate() {
+                    let score = cx.score(&x, at);
+                    let b = at.g2 / grid.len() as f64;
+                    let z = cx.fresh(&x);
+                    let last = i + 1 == grid.len();
+                    let mean = (1.0 + 0.5 * b) * &x + b * &score;
+                    x = mean.plus(if last { 0.0 } else { b.sqrt() }, Some(&z)).eval();
+                }
+            }
+        }
+        x
+    }
+}
+
+#[test]
+fn late_churn_and_the_steps_of_score_sde_differ_by_what_is_said_of_them() {
+    let mut configurations = BTreeSet::new();
+    for run in shipped("diffusers") {
+        let Some(told) = Told::of(run.id) else { continue };
+        let (off, calls) = difference_on(&run, &told, &run.levels).unwrap();
+        assert_eq!(calls, run.nfe, "{}", run.name);
+        assert!(off < SAME, "{}: off by {off:.1e}", run.name);
+        configurations.insert(run.id);
+    }
+    assert_eq!(configurations.len(), 11);
 }
 
 #[test]
