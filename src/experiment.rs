@@ -342,11 +342,12 @@ impl Experiment {
             }
         }
         let solvers: Vec<&str> = self.solvers.iter().map(|s| s.solver.label.as_str()).collect();
-        let drawn = self.figures.iter().flat_map(FigureKind::solvers);
-        for label in self.reach.iter().flat_map(|r| &r.against).chain(drawn) {
+        let drawn = self.figures.iter().flat_map(FigureKind::solvers).map(|label| ("figure.solvers", label));
+        let compared = self.reach.iter().flat_map(|r| &r.against).map(|label| ("reach.against", label));
+        for (key, label) in compared.chain(drawn) {
             if !solvers.contains(&label.as_str()) {
                 let fix = config::suggest(label, &solvers);
-                return Err(BadInput::new("solvers", label, "is not in this experiment", fix));
+                return Err(BadInput::new(key, label, "is not in this experiment", fix));
             }
         }
         unique("metrics", self.metrics.iter().map(String::as_str), "remove one")?;

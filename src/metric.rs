@@ -9,6 +9,7 @@ pub const LIST: &[(&str, &str)] = &[
     ("kl", "KL(sampler || exact marginal), nats; inf where it is"),
     ("mean_error", "l2 distance of the means"),
     ("cov_error", "Frobenius distance of the covariances"),
+    ("strong_error", "root mean square distance from the exact solution on the same start and Brownian path"),
 ];
 
 /// How far a law is from an exact one, five ways.

@@ -3,7 +3,7 @@
 use crate::experiment::Reach;
 use crate::record::{ReachRow, Row};
 
-/// For every solver, target and baseline one row, from the rows of an experiment. See [`calls_to`].
+/// For every solver and target one row, from the rows of an experiment. See [`calls_to`].
 pub fn calls(rows: &[Row], reach: &Reach) -> Vec<ReachRow> {
     let place = |r: &Row| [&r.data, &r.schedule, &r.grid, &r.init].map(Clone::clone);
     let mut groups: Vec<(&Row, Vec<&Row>)> = Vec::new();
@@ -17,26 +17,31 @@ pub fn calls(rows: &[Row], reach: &Reach) -> Vec<ReachRow> {
     for (first, list) in &groups {
         for &target in &reach.targets {
             let calls = calls_to(list, target);
-            for baseline in &reach.against {
+            let ratio = |baseline: &String| {
                 let theirs = groups.iter().find(|(g, _)| place(g) == place(first) && g.solver == *baseline);
-                let baseline_calls = theirs.and_then(|(_, list)| calls_to(list, target));
-                out.push(ReachRow {
-                    experiment: first.experiment.clone(),
-                    data: first.data.clone(),
-                    schedule: first.schedule.clone(),
-                    grid: first.grid.clone(),
-                    init: first.init.clone(),
-                    solver: first.solver.clone(),
-                    target: Some(target),
-                    calls,
-                    baseline: baseline.clone(),
-                    baseline_calls,
-                    ratio: calls.zip(baseline_calls).map(|(ours, theirs)| ours / theirs),
-                });
-            }
+                let theirs = calls_to(&theirs?.1, target)?;
+                Some(format!("{baseline}: {}", four_digits(calls.unwrap_or(f64::INFINITY) / theirs)))
+            };
+            let ratios: Vec<String> = reach.against.iter().filter_map(ratio).collect();
+            out.push(ReachRow {
+                experiment: first.experiment.clone(),
+                data: first.data.clone(),
+                schedule: first.schedule.clone(),
+                grid: first.grid.clone(),
+                init: first.init.clone(),
+                solver: first.solver.clone(),
+                target: Some(target),
+                calls: calls.map(four_digits),
+                ratios: ratios.join("; "),
+            });
         }
     }
     out
+}
+
+/// Interpolated numbers have no more.
+fn four_digits(x: f64) -> f64 {
+    format!("{x:.3e}").parse().expect("a number as written")
 }
 
 /// Calls at which W2 falls to `target` for good: between the last row above it and the next one, a straight line in

@@ -195,17 +195,12 @@ pub struct ReachRow {
     /// The W2 to reach.
     #[serde(with = "number")]
     pub target: Option<f64>,
-    /// Calls it takes, interpolated between rows; empty if it is not reached.
+    /// Calls it takes, interpolated between rows, to four digits; empty if it is not reached.
     #[serde(with = "number")]
     pub calls: Option<f64>,
-    /// The solver compared with.
-    pub baseline: String,
-    /// Calls that one takes.
-    #[serde(with = "number")]
-    pub baseline_calls: Option<f64>,
-    /// Calls to the baseline's calls: below 1 is cheaper.
-    #[serde(with = "number")]
-    pub ratio: Option<f64>,
+    /// Calls to those of the solvers compared with, to four digits: `ddim: 0.25; heun: 0.5`. Below 1 is cheaper; `inf`
+    /// where only the other gets there, and nothing where it does not.
+    pub ratios: String,
 }
 
 /// How long a cell took: `timing.csv`. Never compared, never a gate.

@@ -23,7 +23,8 @@ pub trait Space: Sized {
 
     /// Root mean square over the coordinates (and over the batch or the law, where there is one).
     ///
-    /// Solvers reach it through [`Ctx::rms`] and [`Ctx::expected_rms`], which record the look; nobody else has a
+    /// Solvers reach it through [`Ctx::rms`](crate::run::Ctx::rms) and
+    /// [`Ctx::expected_rms`](crate::run::Ctx::expected_rms), which record the look; nobody else has a
     /// [`Recorded`] to show.
     ///
     /// ```compile_fail

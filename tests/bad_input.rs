@@ -148,6 +148,14 @@ init = [] => init is empty; give at least one
 solver = [{ eta = 0.5 }] => solver[0].name is missing; write name = "euler-maruyama", or one of ...ddim
 -grid.start => grid.start is missing; add start =
 -grid.steps => grid.steps is missing; add steps =
+grid.calls = [5, 10] => grid.calls = [5, 10] is given beside steps; give one of the two
+grid = { name = "uniform-t", start = 1.0, end = 0.1, calls = 0 } => grid.calls = 0 is not a positive whole number; give numbers
+metrics = ["w3"] => metrics[0] = "w3" is no error; known: w2
+metrics = ["nfe"] => metrics[0] = "nfe" is no error; known: w2
+metrics = ["w2", "w2"] => metrics[1] = "w2" has the same name as metrics[0]; remove one
+reach = { targets = [0.1], against = ["dim"] } => reach.against = "dim" is not in this experiment; did you mean "ddim"?
+catalogue = { except = ["dim"] } => catalogue.except = "dim" is not in this experiment; did you mean "ddim"?
+figure = { name = "work-precision", solvers = ["dim"] } => figure.solvers = "dim" is not in this experiment; did you mean
 figure = { name = "parameter-scan", default = 0.0 } => figure.parameter is missing; add parameter =
 "#,
     );

@@ -392,6 +392,45 @@ fn lists_name_the_same_things_as_text_and_as_json() {
 }
 
 #[test]
+fn certify_gives_1_for_what_does_not_keep_its_claim_and_2_for_what_it_does_not_know() {
+    let bench = Bench::new(&[]);
+    let kept = bench.run("certify ddim dpmpp-3m(d2=shipped)");
+    assert_eq!(kept.code, Some(0), "{}{}", kept.out, kept.err);
+    for line in ["ddim(eta=0.5)", "dpmpp-3m(d2=shipped)", "2 (sold as 3)"] {
+        contains(&kept.out, line);
+    }
+    let sold = bench.run("certify --as-sold dpmpp-3m(d2=shipped)");
+    assert_eq!(sold.code, Some(1), "{}", sold.out);
+    contains(&sold.out, "the claimed 3 lies outside +-0.05");
+    let json = bench.run("certify --json ddim(eta=0.25)");
+    let list: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
+    assert_eq!((json.code, list[0]["solver"].as_str()), (Some(0), Some("ddim(eta=0.25)")));
+    assert!((list[0]["weak"][0]["order"].as_f64().expect("an order") - 1.0).abs() < 0.05);
+    for (words, why) in [
+        ("certify dim", "solver = \"dim\" is not known; did you mean \"ddim\"?"),
+        ("certify ddim(eta)", "is no label; write name(key=value, ...)"),
+        ("certify ddim(eta=2)", "eta = 2.0 is outside [0, 1]"),
+        ("certify --readme", "README.md: cannot be read"),
+    ] {
+        let refused = bench.run(words);
+        assert_eq!((refused.code, refused.out.as_str()), (Some(2), ""), "{words}: {}", refused.err);
+        contains(&refused.err, why);
+    }
+    assert!(bench.names(".").is_empty(), "nothing is written");
+}
+
+#[test]
+fn calls_until_an_error_is_reached_are_tabulated() {
+    let text =
+        SMALL.replace("steps = [16", "calls = [16") + "\n[reach]\ntargets = [0.1]\nagainst = [\"ddim\"]\n";
+    let bench = Bench::new(&[("a.toml", &text)]);
+    let run = bench.run("run a.toml");
+    assert_eq!(run.code, Some(0), "{}", run.err);
+    let rows = records(&String::from_utf8(bench.read("results/a/calls.csv")).expect("UTF-8"));
+    assert!(rows.iter().any(|r| &r[5] == "ddim" && &r[8] == "ddim: 1"), "{rows:?}");
+}
+
+#[test]
 fn a_reader_that_goes_away_changes_neither_the_results_nor_the_exit_code() {
     let bench = Bench::new(&[("a.toml", SMALL)]);
     bench.write("b.toml", format!("{SMALL}[[expect]]\nbelow = 1e-9\n"));

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{distance, law_of, levels, modes, schedule, solver};
-use scorebench::data::{Gaussian, Moments};
+use scorebench::data::Gaussian;
 use scorebench::law::{self, Init};
 use scorebench::metric::w2;
 use scorebench::schedule::Level;
@@ -376,52 +376,5 @@ fn tolerances_decide_how_many_steps_an_adaptive_dpm_solver_takes() {
     for (rest, key) in [("rtol = -1.0", "rtol"), ("rtol = 0.0, atol = 0.0", "atol"), ("atol = inf", "atol")] {
         let text = format!("name = \"dpm-solver-23\", {rest}");
         assert_eq!(registry::solver(common::table(&text)).expect_err(rest).key(), key);
-    }
-}
-
-/// diffusers 0.42.1, `DPMSolverSinglestepScheduler`, float64 tables: `solver_order`, `solver_type`, form, number of steps, and
-/// for the second to fourth of five modes (data mean 1, -0.5, 0, variance 0.25, 4, 0.01) the mean of the output from 0,
-/// and what is left of a deviation at the start. `eps` (`dpmsolver`) ends at the table's first level, `d` at `sigma = 0`.
-#[rustfmt::skip]
-const SHIPPED: &[(usize, &str, &str, usize, [f64; 3], [f64; 3])] = &[
-    (2, "midpoint", "d", 6, [9.98110555793649e-01, -4.94812320032829e-01, 0.00000000000000e+00], [2.97418276472935e-01, 1.63319015141364e+00, 1.67893779167122e-02]),
-    (2, "midpoint", "d", 7, [9.97874496087359e-01, -4.94454537400382e-01, 0.00000000000000e+00], [3.34576542778702e-01, 1.74582760695385e+00, 1.96768017005885e-02]),
-    (2, "midpoint", "eps", 6, [9.92650646692851e-01, -4.88539260439005e-01, 0.00000000000000e+00], [1.14899434494581e+00, 3.60020978983785e+00, 8.42738188474767e-02]),
-    (2, "midpoint", "eps", 7, [9.97478253166277e-01, -4.92417584293482e-01, 0.00000000000000e+00], [3.89078602533455e-01, 2.37923232723229e+00, 2.96799281208566e-02]),
-    (2, "heun", "d", 6, [9.98097214187697e-01, -4.94508086120793e-01, 0.00000000000000e+00], [2.99518384766306e-01, 1.72896934982362e+00, 1.67944014859428e-02]),
-    (2, "heun", "d", 7, [9.97806286055949e-01, -4.94075005949063e-01, 0.00000000000000e+00], [3.45313515012087e-01, 1.86531204554085e+00, 1.97158873521938e-02]),
-    (2, "heun", "eps", 6, [9.96505494950874e-01, -4.92709710681863e-01, 0.00000000000000e+00], [5.42200918015106e-01, 2.28726483049201e+00, 4.29152100665859e-02]),
-    (2, "heun", "eps", 7, [9.97626540674417e-01, -4.93402100041959e-01, 0.00000000000000e+00], [3.65736598072403e-01, 2.06928617895438e+00, 2.95583534341926e-02]),
-    (3, "midpoint", "d", 6, [9.98057318165328e-01, -4.94566095819213e-01, 0.00000000000000e+00], [3.05798435889930e-01, 1.71070668351694e+00, 1.68154869268788e-02]),
-    (3, "midpoint", "d", 7, [9.97812776982690e-01, -4.93946925008201e-01, 0.00000000000000e+00], [3.44291775265833e-01, 1.90563460447327e+00, 1.97081565138952e-02]),
-    (3, "midpoint", "eps", 6, [9.97357323476301e-01, -4.94197324812686e-01, 0.00000000000000e+00], [4.08114200327884e-01, 1.81893278939875e+00, 3.28029140604055e-02]),
-    (3, "midpoint", "eps", 7, [9.97748108076271e-01, -4.94038895652336e-01, 0.00000000000000e+00], [3.46600617759585e-01, 1.86880960254404e+00, 2.94511018606692e-02]),
-    (3, "heun", "d", 6, [9.97998598509167e-01, -4.94154389368620e-01, 0.00000000000000e+00], [3.15041523815890e-01, 1.84032048479957e+00, 1.68432397967895e-02]),
-    (3, "heun", "d", 7, [9.97747608818348e-01, -4.93693738678875e-01, 0.00000000000000e+00], [3.54549925813072e-01, 1.98534295621159e+00, 1.97464755651918e-02]),
-    (3, "heun", "eps", 6, [9.96596782580962e-01, -4.93752493042230e-01, 0.00000000000000e+00], [5.27831290421530e-01, 1.95897513417356e+00, 4.20869224224966e-02]),
-    (3, "heun", "eps", 7, [9.97709813662743e-01, -4.93687319521106e-01, 0.00000000000000e+00], [3.52628558903257e-01, 1.97949312169505e+00, 2.94799206382144e-02]),
-];
-
-#[test]
-fn diffusers_singlestep_scheduler_is_ours_over_its_levels() {
-    let data = Gaussian::new(vec![1.0, -0.5, 0.0], vec![0.25, 4.0, 0.01]).unwrap();
-    let table = schedule("ddpm-discrete");
-    for (order, solver_type, form, n, mean, gain) in SHIPPED {
-        let text = format!(
-            "dpm-solver-singlestep, order = {order}, solver_type = \"{solver_type}\", form = \"{form}\""
-        );
-        let t = |i: usize| (999.0 * i as f64 / *n as f64).round_ties_even();
-        let last = if *form == "d" { -1.0 } else { 0.0 };
-        let t: Vec<f64> = (1..=*n).rev().map(t).chain([last]).collect();
-        let rule = scorebench::grid::Grid::Explicit { t: Some(t), lambda: None, sigma: None };
-        let grid = rule.levels(&table, None).unwrap();
-        let law = law_of(&text, &data, &table, &grid);
-        assert_eq!(law.nfe, *n);
-        let unit = Moments { mean: vec![0.0; 3], std: vec![1.0; 3] };
-        let law = law.restarted(&data.marginal(&grid[0]), &unit);
-        for k in 0..3 {
-            let off = (law.mean[k] - mean[k]).abs().max((law.std[k] / gain[k] - 1.0).abs());
-            assert!(off < 1e-11, "{text}, {n} steps, mode {k}: {off:e}");
-        }
     }
 }

@@ -65,7 +65,7 @@ fn same_with_signal(solvers: &[&str]) {
 /// As the former, and where noise is left at the end.
 fn same_inside(solvers: &[&str]) {
     let inside =
-        |name: &str, rule: &str| !rule.contains("zero") && !(name == "flow" && rule.contains("end = 0.0"));
+        |name: &str, rule: &str| !(rule.contains("zero") || name == "flow" && rule.contains("end = 0.0"));
     same_on(inside, &[1, 2, 5, 17, 100], solvers);
 }
 
@@ -195,10 +195,10 @@ fn a_restart_is_a_run_from_the_raised_level() {
     let (first, _) = heun(&[2.0, 1.0]);
     let (second, gain) = heun(&[1.5, 1.0, 0.5]);
     let high = data.marginal(&edm.at(1.5));
-    for k in 0..data.modes() {
+    for (k, gain) in gain.iter().enumerate() {
         let raised = first.std[k].hypot((1.5f64.powi(2) - 1.0).sqrt());
-        let mean = second.mean[k] + gain[k] * (first.mean[k] - high.mean[k]);
-        assert!((law.moments.std[k] - gain[k] * raised).abs() < ROUND_OFF, "mode {k}");
+        let mean = second.mean[k] + gain * (first.mean[k] - high.mean[k]);
+        assert!((law.moments.std[k] - gain * raised).abs() < ROUND_OFF, "mode {k}");
         assert!((law.moments.mean[k] - mean).abs() < ROUND_OFF, "mode {k}");
     }
 }

@@ -118,12 +118,13 @@ fn from_label(word: &str, all: &[registry::Entry]) -> Result<Handle> {
 }
 
 /// Columns of the table.
-const HEAD: [&str; 11] = [
-    "solver", "order", "measured", "uneven", "strong", "calls", "draws", "W2 at 64", "constant", "step",
-    "verdict",
+const HEAD: [&str; COLUMNS] = [
+    "solver", "order", "measured", "uneven", "strong", "proved", "calls", "draws", "W2 at 64", "constant",
+    "step", "verdict",
 ];
+const COLUMNS: usize = 12;
 
-fn cells(c: &Certificate) -> [String; 11] {
+fn cells(c: &Certificate) -> [String; COLUMNS] {
     let mut order = c.claim.clone();
     if let Some(p) = c.weak.first().and_then(|m| m.claimed)
         && p.to_string() != order
@@ -146,13 +147,17 @@ fn cells(c: &Certificate) -> [String; 11] {
         Some(p) => format!("{p}: {}", range(&c.strong)),
         None => String::new(),
     };
+    // "classical order" 4 and "stiff order" 3 as "classical 4, stiff 3"; order conditions by their number.
+    let short = |what: &str| what.trim_end_matches(" order").replace("order conditions", "conditions");
+    let proofs: Vec<String> = c.proofs.iter().map(|p| format!("{} {}", short(p.what), p.found)).collect();
     let uneven = c.uneven.as_ref().map_or(String::new(), |m| number(m.order));
     [
         c.solver.clone(),
         order,
-        range(&c.weak),
+        if c.claim == "exact" { c.verdict.to_string() } else { range(&c.weak) },
         uneven,
         strong,
+        proofs.join(", "),
         per(c.calls_per_step),
         per(c.draws_per_step),
         // Digits near round-off are those of the processor's library, not of the method.
@@ -179,7 +184,7 @@ fn range(list: &[Measured]) -> String {
 }
 
 fn table(certificates: &[Certificate], verbose: bool) -> String {
-    let rows: Vec<[String; 11]> =
+    let rows: Vec<[String; COLUMNS]> =
         std::iter::once(HEAD.map(String::from)).chain(certificates.iter().map(cells)).collect();
     let widths: Vec<usize> =
         (0..HEAD.len()).map(|k| rows.iter().map(|r| r[k].chars().count()).max().unwrap_or(0)).collect();

@@ -27,7 +27,7 @@ impl Sample for AbNorsett {
         let mut past = History::new(self.order);
         for pair in grid.windows(2) {
             let (t, s) = (&pair[0], &pair[1]);
-            past.push(t, form.ask(cx, &x, t));
+            past.push(t, form.native(cx, &x, t));
             x = form.warm_up(self.warm_up, cx, &past, &x, s).unwrap_or_else(|| {
                 // A polynomial in lambda has no value at sigma = 0.
                 let order = if s.sigma == 0.0 { 1 } else { past.levels.len() };
@@ -55,7 +55,7 @@ impl Solver for AbNorsett {
         Some(0.0)
     }
     fn needs(&self, _: &Schedule) -> Needs {
-        self.form.needs(self.warm_up, self.order)
+        self.form.needs_from(self.warm_up, self.order)
     }
     fn check(&self) -> Result<()> {
         check_order(self.order, 4)

@@ -134,7 +134,7 @@ impl Solver for Deis {
         Some(0.0)
     }
     fn needs(&self, _: &Schedule) -> Needs {
-        Form::Eps.needs(self.warm_up, self.order)
+        Form::Eps.needs_from(self.warm_up, self.order)
     }
     fn check(&self) -> Result<()> {
         check_order(self.order, 4)

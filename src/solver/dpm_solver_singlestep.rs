@@ -1,5 +1,6 @@
 //! DPM-Solver and DPM-Solver++ singlestep over given levels, as diffusers' `DPMSolverSinglestepScheduler` runs them:
 //! the levels of the grid are the stages (Lu et al. 2022a, sec. 3.4; Lu et al. 2022b, algorithm 1).
+use super::dpmpp_2m::SolverType;
 use super::exponential_runge_kutta::Form;
 use super::*;
 use crate::error::BadInput;
@@ -16,22 +17,12 @@ pub struct DpmSolverSinglestep {
     pub order: usize,
     /// What is integrated: `d` (`dpmsolver++`) or `eps` (`dpmsolver`).
     pub form: Form,
-    /// How slopes over the group are integrated.
+    /// How slopes over a group are integrated. Order 2: `phi_1/2` times the slope (midpoint) or `phi_2` (heun). Order 3:
+    /// `phi_2` times the slope to the last level, or times the parabola's with `phi_3` times its second derivative.
     pub solver_type: SolverType,
     /// Whether the last levels are taken one by one. It is so anyway where groups do not fill the grid, and for the
     /// level before `sigma = 0`.
     pub lower_order_final: bool,
-}
-
-/// How slopes over a group are integrated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SolverType {
-    /// Order 2: `phi1/2` times the slope. Order 3: `phi2` times the slope to the last level.
-    #[default]
-    Midpoint,
-    /// `phi2` times the slope, and for order 3 `phi3` times the second derivative.
-    Heun,
 }
 
 impl Default for DpmSolverSinglestep {

@@ -47,7 +47,7 @@ impl Sample for DpmPp2m {
         let mut past = History::new(2);
         for (i, pair) in grid.windows(2).enumerate() {
             let (t, s) = (&pair[0], &pair[1]);
-            past.push(t, form.ask(cx, &x, t));
+            past.push(t, form.native(cx, &x, t));
             let order =
                 if s.sigma == 0.0 { 1 } else { past.order(self.lower_order_final, grid.len() - 1 - i) };
             x = form.warm_up(self.warm_up, cx, &past, &x, s).unwrap_or_else(|| match order {
@@ -75,7 +75,7 @@ impl Solver for DpmPp2m {
         Some(0.0)
     }
     fn needs(&self, _: &Schedule) -> Needs {
-        self.form.needs(self.warm_up, 2)
+        self.form.needs_from(self.warm_up, 2)
     }
     fn calls(&self, steps: usize) -> usize {
         self.warm_up.calls(2, steps)

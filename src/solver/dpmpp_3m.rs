@@ -62,7 +62,7 @@ impl Sample for DpmPp3m {
         let mut past = History::new(3);
         for (i, pair) in grid.windows(2).enumerate() {
             let (t, s) = (&pair[0], &pair[1]);
-            past.push(t, form.ask(cx, &x, t));
+            past.push(t, form.native(cx, &x, t));
             let left = grid.len() - 1 - i;
             let first_order = s.sigma == 0.0 || (self.euler_at_final && left == 1);
             let order = if first_order { 1 } else { past.order(self.lower_order_final, left) };
@@ -95,7 +95,7 @@ impl Solver for DpmPp3m {
         Some(0.0)
     }
     fn needs(&self, _: &Schedule) -> Needs {
-        self.form.needs(self.warm_up, 3)
+        self.form.needs_from(self.warm_up, 3)
     }
     fn calls(&self, steps: usize) -> usize {
         self.warm_up.calls(3, steps)

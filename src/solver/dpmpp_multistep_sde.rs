@@ -6,6 +6,7 @@
 //! through the last values of `d` gives phi-functions of `-H`. Without noise three values make order 3; with noise the
 //! order is 2 for any number of them, because one noise a step does not tell how it acts within the step
 //! (a term `h^3/12` in the variance at every step).
+use super::dpmpp_2m::SolverType;
 use super::k_ancestral::{self, check_noise, claimed, member};
 use super::*;
 use crate::error::BadInput;
@@ -50,17 +51,6 @@ pub struct DpmPp2mSde {
     pub warm_up: WarmUp,
     /// Whether the last step is of first order, as libraries do for short runs.
     pub lower_order_final: bool,
-}
-
-/// How a second-order exponential step weights the first difference.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SolverType {
-    /// Half of the weight of `d`: what a value in the middle would have.
-    #[default]
-    Midpoint,
-    /// The exact weight of a slope, `H phi_2(-H)`.
-    Heun,
 }
 
 /// How a multistep method starts.

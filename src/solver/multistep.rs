@@ -2,6 +2,7 @@
 //!
 //! Histories and nodes run from the newest evaluation to the oldest. A method of order `p` has `p - 1` steps without
 //! its full history; these set a limit to the order of the whole, whatever comes after.
+pub use super::exponential_runge_kutta::Form;
 use super::*;
 use crate::error::BadInput;
 use crate::math::{factorial, phi};
@@ -124,27 +125,8 @@ impl<V: Space> History<V> {
     }
 }
 
-/// What an exponential method takes to vary slowly.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Form {
-    /// `d = E[x_0 | x_t]` (DPM-Solver++): `x_s = (sigma_s/sigma_t) x + sigma_s int e^lambda d dlambda`.
-    #[default]
-    D,
-    /// The predicted noise (DPM-Solver): `x_s = (alpha_s/alpha_t) x - alpha_s int e^{-lambda} eps dlambda`.
-    Eps,
-}
-
 impl Form {
-    /// The model in this form; one call.
-    pub(super) fn ask<V: Space>(self, cx: &mut Ctx<V>, x: &State<V>, at: &Level) -> State<V> {
-        match self {
-            Form::D => cx.denoise(x, at),
-            Form::Eps => cx.eps(x, at),
-        }
-    }
-
-    /// The predicted noise, from what [`Form::ask`] said.
+    /// The predicted noise, from what [`Form::native`] said.
     fn eps<'a, V: Space>(self, x: &'a State<V>, at: &Level, m: &'a State<V>) -> Lin<'a, V> {
         match self {
             Form::D => (x - at.alpha * m) / at.sigma,
@@ -185,16 +167,8 @@ impl Form {
 
     /// `phi_k/phi_1` over a step `h` in `lambda`: the share of a term `h^{k-1} m^{(k-1)}` where `m` itself has 1.
     pub(super) fn share(self, k: u32, h: f64) -> f64 {
-        let z = self.exponent(h);
+        let z = self.z(h);
         phi(k, z) / phi(1, z)
-    }
-
-    /// What phi-functions are taken at.
-    pub(super) fn exponent(self, h: f64) -> f64 {
-        match self {
-            Form::D => -h,
-            Form::Eps => h,
-        }
     }
 
     /// The shares `a_j` of values at `nodes` in the exact integral, over the step, of the polynomial through them.
@@ -208,7 +182,7 @@ impl Form {
     }
 
     /// What methods of this form stand on, whose step to `sigma = 0` holds the newest value.
-    pub(super) fn needs(self, warm_up: WarmUp, order: usize) -> Needs {
+    pub(super) fn needs_from(self, warm_up: WarmUp, order: usize) -> Needs {
         Needs { time: false, alpha: self == Form::Eps && !warm_up.leaves_alpha_0(order), sigma: false }
     }
 }

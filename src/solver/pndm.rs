@@ -56,7 +56,7 @@ macro_rules! both {
                 Some(0.0)
             }
             fn needs(&self, _: &Schedule) -> Needs {
-                Form::Eps.needs(self.warm_up, 4)
+                Form::Eps.needs_from(self.warm_up, 4)
             }
             fn calls(&self, steps: usize) -> usize {
                 let published: fn(usize) -> usize = $calls;

@@ -3,7 +3,7 @@
 //!
 //! In `y = x/alpha`: `y_s = y + 2 int_{kappa_t}^{kappa_s} eps dkappa + sqrt(kappa_t^2 - kappa_s^2) z`. The noise is the
 //! Brownian motion in `kappa^2` itself, with no weight.
-use super::dpmpp_multistep_sde::SolverType;
+use super::dpmpp_2m::SolverType;
 use super::*;
 
 /// One step; the history's weight for the difference of the last two values is `difference`.

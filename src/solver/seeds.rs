@@ -5,21 +5,11 @@
 //! `form = "d"` (the paper's, for EDM): `y_s = e^{-(1+l)h} y + (1 - e^{-(1+l)h}) d + kappa_s sqrt(1 - e^{-2lh}) z`. The
 //! stages are those of DPM-Solver-2 and -3, and their noises come from independent pieces of the step, carried on by
 //! the linear part of the equation, so that every stage's noise is a part of the step's.
+use super::exponential_runge_kutta::Form;
 use super::k_ancestral::{claimed, member, strong};
 use super::*;
 use crate::error::BadInput;
 use crate::math::phi;
-
-/// Which output of the model is held constant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Form {
-    /// Predicted noise.
-    #[default]
-    Eps,
-    /// Denoised mean.
-    D,
-}
 
 /// The exact solution from one level to another, in either form.
 #[derive(Clone, Copy)]

@@ -24,7 +24,7 @@ impl Variant {
     /// The share of a single difference: `B/2` against `h phi_1`, or the exact `phi_2`.
     fn single(self, form: Form, h: f64) -> f64 {
         match self {
-            Variant::Bh1 => 0.5 / phi(1, form.exponent(h)),
+            Variant::Bh1 => 0.5 / phi(1, form.z(h)),
             Variant::Bh2 => 0.5,
             Variant::VaryCoeff => form.share(2, h),
         }
@@ -78,7 +78,7 @@ impl Method {
         let mut last: Option<(State<V>, usize)> = None;
         for (i, pair) in grid.windows(2).enumerate() {
             let (t, s) = (&pair[0], &pair[1]);
-            let m = form.ask(cx, &x, t);
+            let m = form.native(cx, &x, t);
             if let Some((before, order)) = last.filter(|_| correct(i - 1)) {
                 // The call made at the predicted state serves the corrector and the history: none is made again.
                 let a = variant.corrector(form, &past.levels[..order], t);
@@ -151,7 +151,7 @@ impl Solver for UniP {
         Some(0.0)
     }
     fn needs(&self, _: &Schedule) -> Needs {
-        self.form.needs(self.warm_up, self.order)
+        self.form.needs_from(self.warm_up, self.order)
     }
     fn check(&self) -> Result<()> {
         check_order(self.order, 4)
@@ -232,7 +232,7 @@ impl Solver for UniPc {
         Some(0.0)
     }
     fn needs(&self, _: &Schedule) -> Needs {
-        self.form.needs(self.warm_up, self.order)
+        self.form.needs_from(self.warm_up, self.order)
     }
     fn check(&self) -> Result<()> {
         check_order(self.order, 4)
