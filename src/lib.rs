@@ -16,7 +16,8 @@
 //! - [`run::Ctx`]: what a solver is handed: the model (calls are counted), noise, and levels between grid points.
 //! - [`solver::Sample`]: a solver: one loop over levels.
 //! - [`law::law`]: its exact output law; [`metric::Errors`]: how far that is from the truth;
-//!   [`order::fit`]: how fast it gets there.
+//!   [`order::fit`]: how fast it gets there; [`strong`]: how far single paths are from their equation's.
+//! - [`certify::certify`]: all that a solver claims of these, measured.
 //! - [`experiment::Experiment`]: a question in TOML, and what is expected of the answer.
 //!
 //! # Example

@@ -68,6 +68,7 @@ fn solvers_json() -> serde_json::Value {
             Claim::Exact => serde_json::json!("exact"),
             Claim::Floor => serde_json::json!("floor"),
         };
+        let variants: Vec<String> = entry.variants().iter().map(|v| v.label()).collect();
         serde_json::json!({
             "name": entry.name,
             "about": entry.about,
@@ -75,6 +76,9 @@ fn solvers_json() -> serde_json::Value {
             "defaults": entry.defaults(),
             "claim": claim,
             "equation": solver.equation(),
+            "strong": solver.strong(),
+            "sold_as": solver.sold_as(),
+            "variants": variants,
         })
     };
     registry::all().iter().map(item).collect()
