@@ -222,8 +222,7 @@ pub struct Plan {
 /// The pilot run of an adaptive method between the ends of `grid`: its error control sees expected norms over all modes.
 ///
 /// # Errors
-/// [`NoLaw::Refused`] where the method is not adaptive, or gives up; [`NoLaw::TooLarge`] where the noises of its steps
-/// do not fit.
+/// [`NoLaw::Refused`] where the method is not adaptive, or gives up.
 pub fn plan<S: Sample + Sync + ?Sized>(
     solver: &S,
     data: &Gaussian,

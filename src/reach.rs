@@ -5,24 +5,29 @@ use crate::record::{ReachRow, Row};
 
 /// For every solver and target one row, from the rows of an experiment. See [`calls_to`].
 pub fn calls(rows: &[Row], reach: &Reach) -> Vec<ReachRow> {
-    let place = |r: &Row| [&r.data, &r.schedule, &r.grid, &r.init].map(Clone::clone);
     let mut groups: Vec<(&Row, Vec<&Row>)> = Vec::new();
     for row in rows {
-        match groups.iter_mut().find(|(g, _)| place(g) == place(row) && g.solver == row.solver) {
+        match groups.iter_mut().find(|(g, _)| g.solver == row.solver && place(g) == place(row)) {
             Some((_, list)) => list.push(row),
             None => groups.push((row, vec![row])),
         }
     }
     let mut out = Vec::new();
     for (first, list) in &groups {
+        let theirs = |baseline: &String| {
+            groups
+                .iter()
+                .find(|(g, _)| g.solver == *baseline && place(g) == place(first))
+                .map(|(_, list)| list)
+        };
+        let baselines: Vec<_> = reach.against.iter().map(|baseline| (baseline, theirs(baseline))).collect();
         for &target in &reach.targets {
             let calls = calls_to(list, target);
-            let ratio = |baseline: &String| {
-                let theirs = groups.iter().find(|(g, _)| place(g) == place(first) && g.solver == *baseline);
-                let theirs = calls_to(&theirs?.1, target)?;
+            let ratio = |(baseline, theirs): &(&String, Option<&Vec<&Row>>)| {
+                let theirs = calls_to((*theirs)?, target)?;
                 Some(format!("{baseline}: {}", four_digits(calls.unwrap_or(f64::INFINITY) / theirs)))
             };
-            let ratios: Vec<String> = reach.against.iter().filter_map(ratio).collect();
+            let ratios: Vec<String> = baselines.iter().filter_map(ratio).collect();
             out.push(ReachRow {
                 experiment: first.experiment.clone(),
                 data: first.data.clone(),
@@ -37,6 +42,11 @@ pub fn calls(rows: &[Row], reach: &Reach) -> Vec<ReachRow> {
         }
     }
     out
+}
+
+/// What a solver is compared under.
+fn place(r: &Row) -> [&str; 4] {
+    [&r.data, &r.schedule, &r.grid, &r.init].map(String::as_str)
 }
 
 /// Interpolated numbers have no more.

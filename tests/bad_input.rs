@@ -150,8 +150,10 @@ solver = [{ eta = 0.5 }] => solver[0].name is missing; write name = "euler-maruy
 -grid.steps => grid.steps is missing; add steps =
 grid.calls = [5, 10] => grid.calls = [5, 10] is given beside steps; give one of the two
 grid = { name = "uniform-t", start = 1.0, end = 0.1, calls = 0 } => grid.calls = 0 is not a positive whole number; give numbers
-metrics = ["w3"] => metrics[0] = "w3" is no error; known: w2
-metrics = ["nfe"] => metrics[0] = "nfe" is no error; known: w2
+metrics = ["w3"] => metrics[0] = "w3" is no error whose order solvers claim; known: w2
+metrics = ["kl"] => metrics[0] = "kl" is no error whose order solvers claim; known: w2
+figure = { name = "convergence", metric = "nothing" } => figure.metric = "nothing" is no column of numbers; known: w2
+reach = { targets = [0.1, 0.0], against = ["ddim"] } => reach.targets = 0.0 is no error to reach; give values above 0
 metrics = ["w2", "w2"] => metrics[1] = "w2" has the same name as metrics[0]; remove one
 reach = { targets = [0.1], against = ["dim"] } => reach.against = "dim" is not in this experiment; did you mean "ddim"?
 catalogue = { except = ["dim"] } => catalogue.except = "dim" is not in this experiment; did you mean "ddim"?

@@ -127,9 +127,8 @@ fn stem(path: &Path) -> String {
 
 fn draw(kind: &FigureKind, title: &str, rows: &[Row], orders: &[OrderRow]) -> (&'static str, Figure) {
     let wanted = kind.solvers();
-    let chosen: Vec<Row> =
-        rows.iter().filter(|r| wanted.is_empty() || wanted.contains(&r.solver)).cloned().collect();
-    let rows = &chosen[..];
+    let chosen: Vec<Row> = rows.iter().filter(|r| wanted.contains(&r.solver)).cloned().collect();
+    let rows = if wanted.is_empty() { rows } else { &chosen };
     match kind {
         FigureKind::Convergence { metric, .. } => ("convergence", plot::convergence(rows, title, metric)),
         FigureKind::Amplification {} => ("amplification", plot::amplification(rows, title)),
