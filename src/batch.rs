@@ -1,37 +1,105 @@
-//! Host batches: samples as rows, for Monte-Carlo runs and for models that are not affine.
+//! Host batches: samples in `f32` or `f64`, for Monte-Carlo runs and for models that are not affine.
+//!
+//! Samples lie in blocks of [`LANES`], and within a block coordinate by coordinate: one coordinate of a block is an
+//! array of fixed length, and a loop over it becomes a few vector instructions. Blocks are always whole; the last one's
+//! surplus are further samples that nobody reads.
 
+use crate::real::{Real, vectorised};
 use crate::run::Recorded;
 use crate::solver::registry::{Erased, RunOn};
 use crate::state::Space;
 
-/// `rows x dim` values, row-major. `first` is the global index of row 0, so that the noise of a sample does
+/// Samples in a block.
+pub const LANES: usize = 32;
+
+/// One coordinate of a block of samples.
+pub type Lanes<R> = [R; LANES];
+
+/// `len` samples of `dim` coordinates. `first` is the global index of the first one, so that the noise of a sample does
 /// not depend on how samples are cut into batches.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Batch {
+pub struct Batch<R = f64> {
     dim: usize,
     first: u64,
-    values: Vec<f64>,
+    len: usize,
+    rounding: Rounding,
+    blocks: Vec<Lanes<R>>,
 }
 
-impl Batch {
-    /// Rows of length `dim`, numbered from 0.
+/// What every state is rounded to after it is computed: a state of a narrower type than it is computed in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rounding {
+    /// The type itself.
+    #[default]
+    None,
+    /// IEEE 754 binary16: 11 bits, up to 65504.
+    F16,
+    /// bfloat16: 8 bits, the range of `f32`.
+    Bf16,
+}
+
+impl Rounding {
+    fn apply<R: Real>(self, blocks: &mut [Lanes<R>]) {
+        let round: fn(f32) -> f32 = match self {
+            Rounding::None => return,
+            Rounding::F16 => |x| half::f16::from_f32(x).to_f32(),
+            Rounding::Bf16 => |x| half::bf16::from_f32(x).to_f32(),
+        };
+        for x in blocks.as_flattened_mut() {
+            *x = R::from_f64(round(x.to_f64() as f32).into());
+        }
+    }
+}
+
+impl<R: Real> Batch<R> {
+    /// `len` samples at the origin, numbered from `first`.
     ///
     /// # Panics
-    /// If the values do not make whole rows.
-    pub fn from_rows(dim: usize, values: Vec<f64>) -> Self {
-        assert!(dim > 0 && values.len().is_multiple_of(dim), "values must make whole rows");
-        Batch { dim, first: 0, values }
+    /// If there are no coordinates.
+    pub fn zeros(dim: usize, first: u64, len: usize) -> Self {
+        assert!(dim > 0, "a sample has a coordinate");
+        let blocks = vec![[R::ZERO; LANES]; dim * len.div_ceil(LANES)];
+        Batch { dim, first, len, rounding: Rounding::None, blocks }
     }
 
-    /// The same rows, numbered from `first`.
+    /// Samples given one after the other, numbered from 0.
+    ///
+    /// # Panics
+    /// If the values do not make whole samples.
+    pub fn from_rows(dim: usize, values: Vec<R>) -> Self {
+        assert!(dim > 0 && values.len().is_multiple_of(dim), "values must make whole rows");
+        let mut batch = Self::zeros(dim, 0, values.len() / dim);
+        for (i, row) in values.chunks_exact(dim).enumerate() {
+            for (j, x) in row.iter().enumerate() {
+                batch.blocks[i / LANES * dim + j][i % LANES] = *x;
+            }
+        }
+        batch
+    }
+
+    /// The same samples, numbered from `first`.
     pub fn numbered(mut self, first: u64) -> Self {
         self.first = first;
         self
     }
 
-    /// Values, row after row.
-    pub fn values(&self) -> &[f64] {
-        &self.values
+    /// The same samples, rounded, as will be whatever is computed from them.
+    pub fn rounded(mut self, rounding: Rounding) -> Self {
+        self.rounding = rounding;
+        rounding.apply(&mut self.blocks);
+        self
+    }
+
+    /// The samples one after the other.
+    pub fn to_rows(&self) -> Vec<R> {
+        let mut rows = Vec::with_capacity(self.len * self.dim);
+        for block in self.blocks() {
+            let most = (self.len - rows.len() / self.dim).min(LANES);
+            for lane in 0..most {
+                rows.extend(block.iter().map(|x| x[lane]));
+            }
+        }
+        rows
     }
 
     /// Coordinates of a sample.
@@ -39,45 +107,152 @@ impl Batch {
         self.dim
     }
 
-    /// The samples, each with its global index.
-    pub fn rows(&self) -> impl Iterator<Item = (u64, &[f64])> {
-        self.values.chunks_exact(self.dim).enumerate().map(|(i, row)| (self.first + i as u64, row))
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.len
     }
 
-    /// A batch of the same shape and numbering, row `i` filled by `fill(i, input row, output row)`.
-    pub fn map_rows(&self, mut fill: impl FnMut(u64, &[f64], &mut [f64])) -> Self {
-        let mut out = Batch { dim: self.dim, first: self.first, values: vec![0.0; self.values.len()] };
-        for ((i, row), to) in self.rows().zip(out.values.chunks_exact_mut(self.dim)) {
-            fill(i, row, to);
-        }
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Global index of the first sample.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// Blocks of `dim` coordinates each, the surplus of the last one included.
+    pub fn blocks(&self) -> std::slice::ChunksExact<'_, Lanes<R>> {
+        self.blocks.chunks_exact(self.dim)
+    }
+
+    /// A batch of the same shape and numbering: each block filled by `fill(block, out)`, which is to write every
+    /// coordinate. Compiled for the widest vectors there are, if `fill` is inlined.
+    #[inline(always)]
+    pub fn map_blocks(&self, fill: impl FnMut(&[Lanes<R>], &mut [Lanes<R>])) -> Self {
+        let mut out = self.like();
+        vectorised(MapBlocks { from: &self.blocks, to: &mut out.blocks, dim: self.dim, fill });
+        self.rounding.apply(&mut out.blocks);
         out
+    }
+
+    fn like(&self) -> Self {
+        Batch { blocks: vec![[R::ZERO; LANES]; self.blocks.len()], ..*self }
     }
 }
 
-impl Space for Batch {
-    fn combine(terms: &[(f64, &Self)]) -> Self {
-        let (c, v) = terms[0];
-        assert!(
-            terms.iter().all(|(_, w)| (w.values.len(), w.dim, w.first) == (v.values.len(), v.dim, v.first)),
-            "batches of different shapes were combined"
-        );
-        let mut values: Vec<f64> = match terms.get(1) {
-            None => v.values.iter().map(|x| c * x).collect(),
-            Some((d, w)) => v.values.iter().zip(&w.values).map(|(x, y)| c * x + d * y).collect(),
-        };
-        for (c, v) in terms.iter().skip(2) {
-            for (sum, x) in values.iter_mut().zip(&v.values) {
-                *sum += c * x;
+/// The loop of [`Batch::map_blocks`].
+struct MapBlocks<'a, R, F> {
+    from: &'a [Lanes<R>],
+    to: &'a mut [Lanes<R>],
+    dim: usize,
+    fill: F,
+}
+
+impl<R: Real, F: FnMut(&[Lanes<R>], &mut [Lanes<R>])> pulp::NullaryFnOnce for MapBlocks<'_, R, F> {
+    type Output = ();
+    #[inline(always)]
+    fn call(mut self) {
+        for (from, to) in self.from.chunks_exact(self.dim).zip(self.to.chunks_exact_mut(self.dim)) {
+            (self.fill)(from, to);
+        }
+    }
+}
+
+/// `to = sum_k c_k v_k`, up to four terms in a pass.
+struct Combine<'a, R> {
+    terms: &'a [(f64, &'a Batch<R>)],
+    to: &'a mut [Lanes<R>],
+}
+
+impl<R: Real> pulp::NullaryFnOnce for Combine<'_, R> {
+    type Output = ();
+    #[inline(always)]
+    fn call(self) {
+        let Combine { terms, to } = self;
+        let (wide, rest) = terms.split_at(terms.len().min(4));
+        let of = |k: usize| (R::from_f64(wide[k].0), &wide[k].1.blocks);
+        match wide.len() {
+            1 => {
+                let (a, x) = of(0);
+                for (to, x) in to.iter_mut().zip(x) {
+                    for i in 0..LANES {
+                        to[i] = a * x[i];
+                    }
+                }
+            }
+            2 => {
+                let ((a, x), (b, y)) = (of(0), of(1));
+                for ((to, x), y) in to.iter_mut().zip(x).zip(y) {
+                    for i in 0..LANES {
+                        to[i] = b.mul_add(y[i], a * x[i]);
+                    }
+                }
+            }
+            3 => {
+                let ((a, x), (b, y), (c, z)) = (of(0), of(1), of(2));
+                for (((to, x), y), z) in to.iter_mut().zip(x).zip(y).zip(z) {
+                    for i in 0..LANES {
+                        to[i] = c.mul_add(z[i], b.mul_add(y[i], a * x[i]));
+                    }
+                }
+            }
+            _ => {
+                let ((a, x), (b, y), (c, z), (d, w)) = (of(0), of(1), of(2), of(3));
+                for ((((to, x), y), z), w) in to.iter_mut().zip(x).zip(y).zip(z).zip(w) {
+                    for i in 0..LANES {
+                        to[i] = d.mul_add(w[i], c.mul_add(z[i], b.mul_add(y[i], a * x[i])));
+                    }
+                }
             }
         }
-        Batch { dim: v.dim, first: v.first, values }
+        for (c, v) in rest {
+            let c = R::from_f64(*c);
+            for (to, x) in to.iter_mut().zip(&v.blocks) {
+                for i in 0..LANES {
+                    to[i] = c.mul_add(x[i], to[i]);
+                }
+            }
+        }
+    }
+}
+
+/// A precision that batches come in: what the registry can run solvers on.
+pub trait Precision: Real {
+    #[doc(hidden)]
+    fn erased(solver: &dyn Erased) -> &dyn RunOn<Batch<Self>>;
+}
+
+impl Precision for f32 {
+    fn erased(solver: &dyn Erased) -> &dyn RunOn<Batch<f32>> {
+        solver
+    }
+}
+
+impl Precision for f64 {
+    fn erased(solver: &dyn Erased) -> &dyn RunOn<Batch<f64>> {
+        solver
+    }
+}
+
+impl<R: Precision> Space for Batch<R> {
+    fn combine(terms: &[(f64, &Self)]) -> Self {
+        let v = terms[0].1;
+        let shape = |w: &Self| (w.dim, w.first, w.len);
+        assert!(terms.iter().all(|(_, w)| shape(w) == shape(v)), "batches of different shapes were combined");
+        let mut out = v.like();
+        vectorised(Combine { terms, to: &mut out.blocks });
+        out.rounding.apply(&mut out.blocks);
+        out
     }
 
     fn rms(&self, _: &Recorded) -> f64 {
-        (self.values.iter().map(|x| x * x).sum::<f64>() / self.values.len() as f64).sqrt()
+        let squares = self.to_rows().iter().map(|x| x.to_f64() * x.to_f64()).sum::<f64>();
+        (squares / (self.len * self.dim) as f64).sqrt()
     }
 
     fn erased(solver: &dyn Erased) -> &dyn RunOn<Self> {
-        solver
+        R::erased(solver)
     }
 }

@@ -56,6 +56,7 @@ pub mod order;
 pub mod parallel;
 pub mod plot;
 pub mod reach;
+pub mod real;
 pub mod record;
 pub mod results;
 pub mod run;

@@ -8,7 +8,7 @@
 //! let x = State(Batch::from_rows(2, vec![1.0, 2.0]));
 //! let d = State(Batch::from_rows(2, vec![0.5, 0.0]));
 //! let y = (2.0 * &x - (&x - &d) / 4.0).eval(); // one pass, one allocation
-//! assert_eq!(y.0.values(), &[1.875, 3.5]);
+//! assert_eq!(y.0.to_rows(), [1.875, 3.5]);
 //! ```
 
 use std::ops::{Add, Div, Mul, Neg, Sub};

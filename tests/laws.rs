@@ -6,7 +6,7 @@ use common::{distance, law_of, levels, modes, schedule, solver, try_law};
 use scorebench::batch::Batch;
 use scorebench::data::{Gaussian, Moments};
 use scorebench::law::{self, Init, Law, NoLaw};
-use scorebench::noise::White;
+use scorebench::noise::{Purpose, White};
 use scorebench::parallel;
 use scorebench::run::{Ctx, Denoiser};
 use scorebench::schedule::{Level, Schedule};
@@ -26,13 +26,13 @@ fn monte_carlo(
     count: usize,
 ) -> Batch {
     let (start, mut noise) = (data.marginal(&grid[0]), White::new(7));
-    let z =
-        noise.draw(&State(Batch::from_rows(data.modes(), vec![0.0; count * data.modes()]).numbered(first)));
-    let x = z.0.map_rows(|_, z, to| {
-        for (k, x) in to.iter_mut().enumerate() {
-            *x = start.mean[k] + start.std[k] * z[k];
-        }
-    });
+    let z = White::of(7, Purpose::Start).draw(&State(Batch::<f64>::zeros(data.modes(), first, count)));
+    let mut rows = z.0.to_rows();
+    for (i, x) in rows.iter_mut().enumerate() {
+        let k = i % data.modes();
+        *x = start.mean[k] + start.std[k] * *x;
+    }
+    let x = Batch::from_rows(data.modes(), rows).numbered(first);
     let mut cx = Ctx::new(data, &mut noise, schedule);
     solver(text).sample(&mut cx, grid, State(x)).0
 }
@@ -59,7 +59,7 @@ fn the_law_is_that_of_a_hundred_thousand_samples() {
         let standard =
             |row: &[f64]| -> Vec<f64> { (0..3).map(|k| (row[k] - law.mean[k]) / law.std[k]).collect() };
         let (mut sum, mut products) = ([0.0; 3], [[0.0; 3]; 3]);
-        for (_, row) in samples.rows() {
+        for row in samples.to_rows().chunks_exact(3) {
             let z = standard(row);
             for i in 0..3 {
                 sum[i] += z[i];
@@ -91,37 +91,37 @@ fn samples_do_not_depend_on_how_they_are_batched() {
     for size in [1, 7, 333] {
         for first in [0, 500, 1000 - size] {
             let part = monte_carlo(text, &data, &vp, &grid, first as u64, size);
-            assert_eq!(part.values(), &whole.values()[5 * first..5 * (first + size)], "{size} from {first}");
+            assert_eq!(part.to_rows(), whole.to_rows()[5 * first..5 * (first + size)], "{size} from {first}");
         }
     }
 }
 
 #[test]
 fn white_noise_is_standard_normal_and_new_at_every_draw_sample_and_seed() {
-    let shape = State(Batch::from_rows(4, vec![0.0; 4 * 50_000]));
+    let shape = State(Batch::<f64>::zeros(4, 0, 50_000));
     let draws = |seed| {
         let mut noise = White::new(seed);
-        [noise.draw(&shape).0, noise.draw(&shape).0]
+        [noise.draw(&shape).0.to_rows(), noise.draw(&shape).0.to_rows()]
     };
     let ([a, b], [c, _]) = (draws(1), draws(2));
-    let n = a.values().len() as f64;
+    let n = a.len() as f64;
     let moment = |x: &[f64], p: i32| x.iter().map(|x| x.powi(p)).sum::<f64>() / n;
     for x in [&a, &b, &c] {
         // Moments 1..4 of a standard normal are 0, 1, 0, 3, with variances 1, 2, 15, 96 a sample.
         for (p, want, variance) in [(1, 0.0, 1.0), (2, 1.0, 2.0), (3, 0.0, 15.0), (4, 3.0, 96.0f64)] {
-            assert!((moment(x.values(), p) - want).abs() < 5.0 * (variance / n).sqrt(), "moment {p}");
+            assert!((moment(x, p) - want).abs() < 5.0 * (variance / n).sqrt(), "moment {p}");
         }
         // Neighbours within and across samples.
         for lag in [1, 4] {
-            let products = x.values().iter().zip(&x.values()[lag..]).map(|(x, y)| x * y).sum::<f64>();
+            let products = x.iter().zip(&x[lag..]).map(|(x, y)| x * y).sum::<f64>();
             assert!((products / n.sqrt()).abs() < 5.0, "lag {lag}");
         }
     }
     for (x, y) in [(&a, &b), (&a, &c)] {
-        let products = x.values().iter().zip(y.values()).map(|(x, y)| x * y).sum::<f64>();
+        let products = x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
         assert!((products / n.sqrt()).abs() < 5.0);
     }
-    let mut all: Vec<u64> = [&a, &b, &c].iter().flat_map(|x| x.values()).map(|x| x.to_bits()).collect();
+    let mut all: Vec<u64> = [&a, &b, &c].iter().copied().flatten().map(|x| x.to_bits()).collect();
     let count = all.len();
     all.sort_unstable();
     all.dedup();
@@ -351,7 +351,7 @@ fn the_three_forms_of_the_model_agree_and_are_the_conditional_means() {
         let x = State(Batch::from_rows(5, vec![0.7, -1.2, 0.1, 2.0, 0.0]));
         let [d, eps, score] = [data.denoise(&x, &at), data.eps(&x, &at), data.score(&x, &at)];
         for k in 0..5 {
-            let [x, d, eps, score] = [&x, &d, &eps, &score].map(|v| v.0.values()[k]);
+            let [x, d, eps, score] = [&x, &d, &eps, &score].map(|v| v.0.to_rows()[k]);
             // Normal prior N(mu, c) times likelihood N(x; alpha x_0, sigma^2), precisions added.
             let (mu, c) = (data.mean()[k], data.variance()[k]);
             let want = (mu / c + at.alpha * x / at.sigma.powi(2)) / (1.0 / c + (at.alpha / at.sigma).powi(2));

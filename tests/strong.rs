@@ -95,7 +95,8 @@ fn refined(text: &str, data: &Gaussian, schedule: &Schedule, grid: &[Level], l: 
     let mut noise = Refined { fine: fine.clone(), dim };
     let x = State(Batch::from_rows(dim, rows.concat()));
     let out = solver(text).sample(&mut Ctx::new(data, &mut noise, schedule), grid, x).0;
-    let out: Vec<&[f64]> = out.rows().map(|(_, row)| row).collect();
+    let rows = out.to_rows();
+    let out: Vec<&[f64]> = rows.chunks_exact(dim).collect();
     let mut square = 0.0;
     for (k, (mean, std)) in data.mean().iter().zip(&start.std).enumerate() {
         let exact_mean = grid[end].alpha * mean;

@@ -6,7 +6,7 @@
 use nalgebra::{DMatrix, DVector};
 
 use crate::affine::Affine;
-use crate::batch::Batch;
+use crate::batch::{Batch, LANES, Lanes, Precision};
 use crate::error::{BadInput, Result};
 use crate::run::Denoiser;
 use crate::schedule::Level;
@@ -82,43 +82,9 @@ impl Gaussian {
             ));
         }
         check_finite("mean", &mean)?;
-        for (i, row) in covariance.iter().enumerate() {
-            let name = format!("covariance[{i}]");
-            if row.len() != d {
-                return Err(BadInput::about(
-                    &name,
-                    format!("has {} entries in a matrix of {d} rows", row.len()),
-                    "give a square matrix",
-                ));
-            }
-            check_finite(&name, row)?;
-        }
-        let size = covariance.iter().flatten().fold(0.0, |m: f64, x| m.max(x.abs()));
-        for (i, row) in covariance.iter().enumerate() {
-            for (j, &a) in row.iter().enumerate().take(i) {
-                let b = covariance[j][i];
-                if (a - b).abs() > 1e-12 * size {
-                    let why = format!("differs from its mirror image covariance[{j}][{i}] = {b:?}");
-                    return Err(BadInput::new(
-                        &format!("covariance[{i}][{j}]"),
-                        a,
-                        why,
-                        "give a symmetric matrix",
-                    ));
-                }
-            }
-        }
-        let matrix = DMatrix::from_fn(d, d, |i, j| 0.5 * covariance[i][j] + 0.5 * covariance[j][i]);
-        let eigen = matrix.symmetric_eigen();
-        // Round-off of the decomposition is a few ulps of the largest entry: that much below zero is zero.
-        let least = eigen.eigenvalues.min();
-        if least < -1e-12 * size * d as f64 {
-            let why = format!("is not positive semi-definite: it has the eigenvalue {least:?}");
-            return Err(BadInput::about("covariance", why, "give a covariance matrix"));
-        }
-        let variance = eigen.eigenvalues.iter().map(|c| c.max(0.0)).collect();
-        let mean = eigen.eigenvectors.transpose() * DVector::from_vec(mean);
-        Ok(Gaussian { mean: mean.data.into(), variance, basis: Some(eigen.eigenvectors) })
+        let (basis, variance) = eigen(covariance)?;
+        let mean = basis.transpose() * DVector::from_vec(mean);
+        Ok(Gaussian { mean: mean.data.into(), variance, basis: Some(basis) })
     }
 
     /// Centred, with variances `k^-p`, `k = 1..=modes`: the spectrum of natural images is near `p = 1`.
@@ -234,13 +200,19 @@ impl PerMode for Affine {
     }
 }
 
-impl PerMode for Batch {
+impl<R: Precision> PerMode for Batch<R> {
     fn per_mode(&self, gain: &[f64], bias: &[f64]) -> Self {
-        self.map_rows(|_, row, to| {
-            for (((to, x), g), b) in to.iter_mut().zip(row).zip(gain).zip(bias) {
-                *to = g * x + b;
-            }
-        })
+        self.map_blocks(
+            #[inline(always)]
+            |block: &[Lanes<R>], to: &mut [Lanes<R>]| {
+                for (((to, x), g), b) in to.iter_mut().zip(block).zip(gain).zip(bias) {
+                    let (g, b) = (R::from_f64(*g), R::from_f64(*b));
+                    for i in 0..LANES {
+                        to[i] = g.mul_add(x[i], b);
+                    }
+                }
+            },
+        )
     }
 }
 
@@ -280,22 +252,66 @@ impl<V: PerMode> Denoiser<V> for Modes<'_> {
     }
 }
 
-impl Denoiser<Batch> for Gaussian {
-    fn denoise(&self, x: &State<Batch>, at: &Level) -> State<Batch> {
+impl<R: Precision> Denoiser<Batch<R>> for Gaussian {
+    fn denoise(&self, x: &State<Batch<R>>, at: &Level) -> State<Batch<R>> {
         self.slice(0..self.modes()).denoise(x, at)
     }
-    fn eps(&self, x: &State<Batch>, at: &Level) -> State<Batch> {
+    fn eps(&self, x: &State<Batch<R>>, at: &Level) -> State<Batch<R>> {
         self.slice(0..self.modes()).eps(x, at)
     }
-    fn score(&self, x: &State<Batch>, at: &Level) -> State<Batch> {
+    fn score(&self, x: &State<Batch<R>>, at: &Level) -> State<Batch<R>> {
         self.slice(0..self.modes()).score(x, at)
     }
-    fn flow(&self, x: &State<Batch>, t: &Level, s: &Level) -> Option<State<Batch>> {
+    fn flow(&self, x: &State<Batch<R>>, t: &Level, s: &Level) -> Option<State<Batch<R>>> {
         self.slice(0..self.modes()).flow(x, t, s)
     }
-    fn posterior_noise(&self, z: &State<Batch>, t: &Level, s: &Level) -> Option<State<Batch>> {
+    fn posterior_noise(&self, z: &State<Batch<R>>, t: &Level, s: &Level) -> Option<State<Batch<R>>> {
         self.slice(0..self.modes()).posterior_noise(z, t, s)
     }
+}
+
+/// Directions (as columns) and variances of a covariance matrix, by its symmetric eigendecomposition.
+///
+/// # Errors
+/// A matrix that is not square, symmetric and positive semi-definite; the entry or eigenvalue is named.
+pub(super) fn eigen(covariance: &[Vec<f64>]) -> Result<(DMatrix<f64>, Vec<f64>)> {
+    let d = covariance.len();
+    for (i, row) in covariance.iter().enumerate() {
+        let name = format!("covariance[{i}]");
+        if row.len() != d {
+            return Err(BadInput::about(
+                &name,
+                format!("has {} entries in a matrix of {d} rows", row.len()),
+                "give a square matrix",
+            ));
+        }
+        check_finite(&name, row)?;
+    }
+    let size = covariance.iter().flatten().fold(0.0, |m: f64, x| m.max(x.abs()));
+    for (i, row) in covariance.iter().enumerate() {
+        for (j, &a) in row.iter().enumerate().take(i) {
+            let b = covariance[j][i];
+            if (a - b).abs() > 1e-12 * size {
+                let why = format!("differs from its mirror image covariance[{j}][{i}] = {b:?}");
+                return Err(BadInput::new(
+                    &format!("covariance[{i}][{j}]"),
+                    a,
+                    why,
+                    "give a symmetric matrix",
+                ));
+            }
+        }
+    }
+    let matrix = DMatrix::from_fn(d, d, |i, j| 0.5 * covariance[i][j] + 0.5 * covariance[j][i]);
+    let eigen = matrix.symmetric_eigen();
+    // Round-off of the decomposition is a few ulps of the largest entry: that much below zero is zero.
+    let least = eigen.eigenvalues.min();
+    if least < -1e-12 * size * d as f64 {
+        let why = format!("is not positive semi-definite: it has the eigenvalue {least:?}");
+        return Err(BadInput::about("covariance", why, "give a covariance matrix"));
+    }
+    let variance = eigen.eigenvalues.iter().map(|c| c.max(0.0)).collect();
+    Ok((eigen.eigenvectors, variance))
 }
 
 fn check_finite(name: &str, values: &[f64]) -> Result<()> {

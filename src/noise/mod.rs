@@ -4,4 +4,4 @@ mod probe;
 mod white;
 
 pub use probe::{Draw, Probe};
-pub use white::White;
+pub use white::{Purpose, White, generator};

@@ -117,7 +117,7 @@ impl<V: Space, S: Sample> RunOn<V> for S {
 /// A solver whose type has been forgotten: it runs on every backend, and tells what [`Solver`] tells.
 ///
 /// Implemented for every [`Solver`]; a new backend is one more [`RunOn`].
-pub trait Erased: RunOn<Affine> + RunOn<Batch> + Send + Sync {
+pub trait Erased: RunOn<Affine> + RunOn<Batch<f64>> + RunOn<Batch<f32>> + Send + Sync {
     /// [`Solver::NAME`].
     fn name(&self) -> &'static str;
     /// All parameters, defaults included.
