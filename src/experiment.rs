@@ -21,7 +21,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use crate::config;
-use crate::data::Gaussian;
+use crate::data::Data;
 use crate::error::{BadInput, Result};
 use crate::grid::Grid;
 use crate::law::Init;
@@ -53,7 +53,7 @@ pub struct Experiment {
     /// What was found, for readers of the results.
     pub analysis: String,
     /// Data laws, with labels.
-    pub data: Vec<Named<Gaussian>>,
+    pub data: Vec<Named<Data>>,
     /// Forward processes, with labels.
     pub schedules: Vec<Named<Schedule>>,
     /// Grids, with labels and step counts (none for explicit lists).

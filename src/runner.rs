@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use crate::data;
 use crate::experiment::{Cell, Experiment};
 use crate::law::Init;
 use crate::order;
@@ -103,8 +104,7 @@ fn relabelled(mut done: Finished, cell: &Cell) -> Finished {
 
 /// W2 below this is round-off: some ulps of the law's size, grown by the square root of the steps.
 fn round_off(cell: &Cell, steps: usize) -> f64 {
-    let data = cell.data.value.moments();
-    let size: f64 = data.mean.iter().chain(&data.std).map(|x| x * x).sum::<f64>().sqrt();
+    let size = cell.data.value.second_moment(&data::CLEAN).sqrt();
     32.0 * f64::EPSILON * (1.0 + size) * (steps as f64).sqrt()
 }
 

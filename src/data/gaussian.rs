@@ -8,6 +8,7 @@ use nalgebra::{DMatrix, DVector};
 use crate::affine::Affine;
 use crate::batch::{Batch, LANES, Lanes, Precision};
 use crate::error::{BadInput, Result};
+use crate::noise::{Purpose, White};
 use crate::run::Denoiser;
 use crate::schedule::Level;
 use crate::state::{Space, State};
@@ -148,6 +149,43 @@ impl Gaussian {
             std[k] = (std[k] * std[k] + gain * gain * excess).max(0.0).sqrt();
         }
         Moments { mean, std }
+    }
+
+    /// Exact samples of `x_t` in the eigenbasis, numbered from `first`: the normals of a number are the same at every level.
+    pub fn sample<R: Precision>(
+        &self,
+        at: &Level,
+        seed: u64,
+        purpose: Purpose,
+        first: u64,
+        len: usize,
+    ) -> Batch<R> {
+        let Moments { mean, std } = self.marginal(at);
+        let z = White::of(seed, purpose).draw(&State(Batch::zeros(self.modes(), first, len)));
+        z.0.per_mode(&std, &mean)
+    }
+
+    /// `ln p_t(x)` of every sample; infinite where a mode has no spread.
+    pub fn log_density(&self, x: &Batch<f64>, at: &Level) -> Vec<f64> {
+        let Moments { mean, std } = self.marginal(at);
+        let one = |row: &[f64]| -> f64 {
+            let mode = |((x, m), s): ((&f64, &f64), &f64)| ((x - m) / s).powi(2) + std::f64::consts::TAU.ln();
+            -0.5 * row.iter().zip(&mean).zip(&std).map(mode).sum::<f64>()
+                - std.iter().map(|s| s.ln()).sum::<f64>()
+        };
+        x.to_rows().chunks_exact(self.modes()).map(one).collect()
+    }
+
+    /// `E |x_t|^4` = `(|m|^2 + tr C)^2 + 2 tr C^2 + 4 m^T C m`.
+    pub fn fourth_moment(&self, at: &Level) -> f64 {
+        let Moments { mean, std } = self.marginal(at);
+        let (mut square, mut rest) = (0.0, 0.0);
+        for (m, s) in mean.iter().zip(&std) {
+            let v = s * s;
+            square += m * m + v;
+            rest += 2.0 * v * v + 4.0 * m * m * v;
+        }
+        square * square + rest
     }
 
     /// Mean and covariance in the coordinates that the data was given in.

@@ -215,6 +215,16 @@ impl Mixture {
         sum
     }
 
+    /// `E |x|^2`: `sum_k w_k (|mu|^2 + tr C)`.
+    pub fn second_moment(&self) -> f64 {
+        let trace = |c: &Covariance| {
+            let variances = c.variances();
+            variances.iter().sum::<f64>() * self.dim as f64 / variances.len() as f64
+        };
+        let one = |c: &Component| c.mean.iter().map(|m| m * m).sum::<f64>() + trace(&c.covariance);
+        self.components.iter().map(|c| c.weight * one(c)).sum()
+    }
+
     /// `E |x|^4`: `sum_k w_k [(|mu|^2 + tr C)^2 + 2 tr C^2 + 4 mu^T C mu]`.
     pub fn fourth_moment(&self) -> f64 {
         let one = |c: &Component| {

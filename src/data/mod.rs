@@ -1,10 +1,116 @@
 //! Laws of the data whose noised score is known in closed form.
+//!
+//! A [`Gaussian`] has an affine score: a sampler's output law is exact. A [`Mixture`], whose limit is a finite data set,
+//! has any shape: its samplers are measured by Monte Carlo.
+
+use nalgebra::DMatrix;
+
+use crate::batch::{Batch, Precision};
+use crate::noise::Purpose;
+use crate::run::Denoiser;
+use crate::schedule::Level;
 
 pub mod gaussian;
 pub mod mixture;
 
 pub use gaussian::{Gaussian, Modes, Moments};
 pub use mixture::{Covariance, Mixture};
+
+/// A law of the data.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Data {
+    /// One Gaussian, in its eigenbasis.
+    Gaussian(Gaussian),
+    /// Several.
+    Mixture(Mixture),
+}
+
+impl Data {
+    /// Coordinates.
+    pub fn dim(&self) -> usize {
+        match self {
+            Data::Gaussian(data) => data.modes(),
+            Data::Mixture(data) => data.dim(),
+        }
+    }
+
+    /// The Gaussian, where it is one: what exact laws are for.
+    pub fn gaussian(&self) -> Option<&Gaussian> {
+        match self {
+            Data::Gaussian(data) => Some(data),
+            Data::Mixture(_) => None,
+        }
+    }
+
+    /// The exact model of batches.
+    pub fn model<R: Precision>(&self) -> &dyn Denoiser<Batch<R>> {
+        match self {
+            Data::Gaussian(data) => data,
+            Data::Mixture(data) => data,
+        }
+    }
+
+    /// Exact samples of `x_t`, numbered from `first`: see [`Mixture::sample`].
+    pub fn sample<R: Precision>(
+        &self,
+        at: &Level,
+        seed: u64,
+        purpose: Purpose,
+        first: u64,
+        len: usize,
+    ) -> Batch<R> {
+        match self {
+            Data::Gaussian(data) => data.sample(at, seed, purpose, first, len),
+            Data::Mixture(data) => data.sample(at, seed, purpose, first, len),
+        }
+    }
+
+    /// `ln p_t(x)` of every sample, nats.
+    pub fn log_density(&self, x: &Batch<f64>, at: &Level) -> Vec<f64> {
+        match self {
+            Data::Gaussian(data) => data.log_density(x, at),
+            Data::Mixture(data) => data.log_density(x, at),
+        }
+    }
+
+    /// Mean of `x_t`, one number a coordinate.
+    pub fn mean(&self, at: &Level) -> Vec<f64> {
+        match self {
+            Data::Gaussian(data) => data.marginal(at).mean,
+            Data::Mixture(data) => data.marginal(at).mean(),
+        }
+    }
+
+    /// Covariance matrix of `x_t`.
+    pub fn covariance(&self, at: &Level) -> DMatrix<f64> {
+        match self {
+            Data::Gaussian(data) => {
+                let variance: Vec<f64> = data.marginal(at).std.iter().map(|s| s * s).collect();
+                DMatrix::from_diagonal(&variance.into())
+            }
+            Data::Mixture(data) => data.marginal(at).covariance(),
+        }
+    }
+
+    /// `E |x_t|^2`.
+    pub fn second_moment(&self, at: &Level) -> f64 {
+        match self {
+            Data::Gaussian(data) => {
+                let law = data.marginal(at);
+                law.mean.iter().chain(&law.std).map(|x| x * x).sum()
+            }
+            Data::Mixture(data) => data.marginal(at).second_moment(),
+        }
+    }
+
+    /// `E |x_t|^4`.
+    pub fn fourth_moment(&self, at: &Level) -> f64 {
+        match self {
+            Data::Gaussian(data) => data.fourth_moment(at),
+            Data::Mixture(data) => data.marginal(at).fourth_moment(),
+        }
+    }
+}
 
 /// Names as written in an experiment, each with a one-line description.
 pub const LIST: &[(&str, &str)] = &[
@@ -14,3 +120,6 @@ pub const LIST: &[(&str, &str)] = &[
     ),
     ("power-law", "centred, variances k^-p for k = 1..modes"),
 ];
+
+/// Clean data: no noise, nothing scaled.
+pub const CLEAN: Level = Level { t: 0.0, alpha: 1.0, sigma: 0.0, f: 0.0, g2: 0.0 };

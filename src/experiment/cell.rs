@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 
 use super::{Handle, Named};
-use crate::data::{Gaussian, Moments};
+use crate::data::{Data, Gaussian, Moments};
 use crate::grid::Grid;
 use crate::law::{self, Init, Law, NoLaw};
 use crate::metric::{Errors, w2};
@@ -16,7 +16,7 @@ pub struct Cell<'a> {
     /// Name of the experiment.
     pub experiment: &'a str,
     /// The data law.
-    pub data: &'a Named<Gaussian>,
+    pub data: &'a Named<Data>,
     /// The forward process.
     pub schedule: &'a Named<Schedule>,
     /// The grid's rule.
@@ -37,7 +37,7 @@ impl Cell<'_> {
             // Lengths keep neighbouring parts from running into each other.
             hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
         };
-        for list in [self.data.value.mean(), self.data.value.variance()] {
+        for list in [self.gaussian().mean(), self.gaussian().variance()] {
             part(&list.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>());
         }
         part(json(&self.schedule.value).as_bytes());
@@ -50,7 +50,12 @@ impl Cell<'_> {
 
     /// Modes of the data: what the run's cost is proportional to.
     pub fn modes(&self) -> usize {
-        self.data.value.modes()
+        self.data.value.dim()
+    }
+
+    /// The data of an exact run.
+    fn gaussian(&self) -> &Gaussian {
+        self.data.value.gaussian().expect("checked when the experiment was read")
     }
 
     fn levels(&self) -> Vec<Level> {
@@ -65,7 +70,7 @@ impl Cell<'_> {
         let rule = self.levels();
         let solver = &self.solver.value;
         let planned = solver.adaptive().then(|| {
-            let (data, schedule) = (&self.data.value, &self.schedule.value);
+            let (data, schedule) = (self.gaussian(), &self.schedule.value);
             guarded(|| law::plan(solver, data, schedule, &rule, self.init))
         });
         let (grid, pilot_nfe, failed) = match planned {
@@ -108,11 +113,11 @@ impl Cell<'_> {
     fn law(&self, grid: &[Level], init: Init) -> Result<Law, NoLaw> {
         let solver = &self.solver.value;
         let l = solver.equation();
-        law::law_on_path(solver, &self.data.value, &self.schedule.value, grid, init, l)
+        law::law_on_path(solver, self.gaussian(), &self.schedule.value, grid, init, l)
     }
 
     fn measure(&self, grid: &[Level], law: &Law, row: Row) -> Row {
-        let data = &self.data.value;
+        let data = self.gaussian();
         let (start, end) = (&grid[0], &grid[grid.len() - 1]);
         let exact = data.marginal(end);
         let errors = Errors::between(&law.moments, &exact);
@@ -139,7 +144,7 @@ impl Cell<'_> {
 
     /// The law of the same run from the exact marginal.
     fn law_from_marginal(&self, grid: &[Level], law: &Law) -> Option<Moments> {
-        let data = &self.data.value;
+        let data = self.gaussian();
         if self.init == Init::Marginal {
             return Some(law.moments.clone());
         }
@@ -155,7 +160,7 @@ impl Cell<'_> {
         if self.init == Init::Marginal {
             return Some(0.0);
         }
-        let data = &self.data.value;
+        let data = self.gaussian();
         let from = self.init.moments(data, &self.schedule.value, start);
         let carried = data.transport(self.solver.value.equation()?, start, end, &from);
         Some(w2(&carried, exact))

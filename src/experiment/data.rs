@@ -7,7 +7,7 @@ use toml::Value;
 
 use super::{Named, names, spectrum};
 use crate::config;
-use crate::data::{self, Gaussian};
+use crate::data::{self, Data, Gaussian};
 use crate::error::{BadInput, Result};
 
 #[derive(Deserialize)]
@@ -32,7 +32,7 @@ struct RawPowerLaw {
 const MOST_MODES: usize = 10_000_000;
 
 /// Reads a data law; with `most_modes`, only its first modes.
-pub(super) fn read_data(value: Value, folder: &Path, most_modes: Option<usize>) -> Result<Named<Gaussian>> {
+pub(super) fn read_data(value: Value, folder: &Path, most_modes: Option<usize>) -> Result<Named<Data>> {
     let (name, table) = config::split_name(value, &names(data::LIST))?;
     let keep = |n: usize| n.min(most_modes.unwrap_or(usize::MAX));
     if name == "power-law" {
@@ -47,7 +47,7 @@ pub(super) fn read_data(value: Value, folder: &Path, most_modes: Option<usize>) 
         }
         let modes = keep(modes);
         let label = label.unwrap_or(format!("power-law(modes={modes}, p={p})"));
-        return Ok(Named { label, value: Gaussian::power_law(modes, p)? });
+        return Ok(Named { label, value: Data::Gaussian(Gaussian::power_law(modes, p)?) });
     }
     let raw: RawGaussian = config::read(Value::Table(table))?;
     let (variance, source) = match (raw.variance, raw.covariance, raw.spectrum) {
@@ -55,7 +55,7 @@ pub(super) fn read_data(value: Value, folder: &Path, most_modes: Option<usize>) 
         (None, Some(matrix), None) => {
             let data = Gaussian::from_covariance(read_mean(raw.mean, matrix.len())?, &matrix)?;
             let label = raw.label.unwrap_or(format!("gaussian(covariance {0}x{0})", data.modes()));
-            return Ok(Named { label, value: data });
+            return Ok(Named { label, value: Data::Gaussian(data) });
         }
         (None, None, Some(file)) => {
             let variance = spectrum::read(&file, folder)?;
@@ -80,7 +80,7 @@ pub(super) fn read_data(value: Value, folder: &Path, most_modes: Option<usize>) 
         Some(stem) => format!("gaussian({stem}, modes={})", data.modes()),
         None => format!("gaussian(modes={})", data.modes()),
     });
-    Ok(Named { label, value: data })
+    Ok(Named { label, value: Data::Gaussian(data) })
 }
 
 /// One mean a mode, one for all, or zero.
