@@ -51,6 +51,7 @@ pub mod grid;
 pub mod law;
 pub mod math;
 pub mod metric;
+pub mod monte_carlo;
 pub mod noise;
 pub mod order;
 pub mod parallel;
