@@ -174,7 +174,7 @@ impl Undefined {
 }
 
 /// A sum with compensation (Neumaier 1974): error of an ulp or two of the sum of absolute values, for any length.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sum {
     sum: f64,
     lost: f64,

@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ChiSquared, ContinuousCDF};
-use statrs::function::erf::erfc;
-use std::f64::consts::FRAC_1_SQRT_2;
 
 /// A test: its statistic, and the probability of one at least as extreme where the hypothesis holds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,7 +15,7 @@ pub struct Test {
 impl Test {
     /// Of a standard normal, two-sided.
     pub fn normal(z: f64) -> Self {
-        Test { statistic: z, p_value: erfc(z.abs() * FRAC_1_SQRT_2) }
+        Test { statistic: z, p_value: 2.0 * super::wasserstein::normal_cdf(-z.abs()) }
     }
 
     /// Of a chi-square with this many degrees of freedom (at least 1), upper tail.

@@ -45,9 +45,15 @@ pub fn normal_partial_moments(mean: f64, std: f64, x: f64) -> (f64, f64) {
         return if x > 0.0 { (mean, mean * mean + std * std) } else { (0.0, 0.0) };
     }
     let z = (x - mean) / std;
-    let below = 0.5 * statrs::function::erf::erfc(-z * std::f64::consts::FRAC_1_SQRT_2);
+    let below = normal_cdf(z);
     let density = (-0.5 * z * z).exp() / (2.0 * std::f64::consts::PI).sqrt();
     (mean * below - std * density, (mean * mean + std * std) * below - std * (mean + x) * density)
+}
+
+/// `Phi(z)`, to an ulp or two in the lower tail as well: no difference from 1.
+pub fn normal_cdf(z: f64) -> f64 {
+    // libm's, as statrs's is good to 1e-11 only.
+    0.5 * libm::erfc(-z * std::f64::consts::FRAC_1_SQRT_2)
 }
 
 /// Between two samples. Equal sizes are taken as rows of pairs, for the standard error: right for common random numbers
@@ -193,7 +199,8 @@ impl Transport {
                 it.x[p][row] = f[p];
             }
         }
-        it.cost = total.map(|t| t.value().max(0.0));
+        // Round-off may leave less than nothing; what is not a number stays so.
+        it.cost = total.map(|t| if t.value() < 0.0 { 0.0 } else { t.value() });
         it
     }
 

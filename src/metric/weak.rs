@@ -85,7 +85,7 @@ pub struct Weak {
 }
 
 impl Weak {
-    /// Nothing pushed yet. Memory: `d^2 + O(d)` numbers a batch.
+    /// Nothing pushed yet. Memory: some `1.5 d^2` numbers a batch.
     pub fn new(functions: TestFunctions, batches: Batches) -> Self {
         let width = functions.width();
         Weak { functions, means: Means::new(width, batches), values: vec![0.0; width] }
