@@ -208,6 +208,62 @@ fn many_p_values_are_corrected_as_worked_by_hand() {
     assert_eq!(Test::pearson(&[0.5, 0.5, 0.0], &[0.5, 0.5, 0.0], 10).p_value, 1.0);
 }
 
+#[test]
+fn weak_errors_are_those_of_the_moments_taken_at_once() {
+    let [x, y, _] = xyz();
+    let rows = Samples::new(2, &x);
+    let functions = TestFunctions { centre: vec![0.3, -0.1], radii: vec![1.0], modes: 0 };
+    let of = |x: &[f64]| {
+        let mut weak = Weak::new(functions.clone(), Batches::new(12, 5));
+        Samples::new(2, x).rows().zip(0..).for_each(|(row, i)| weak.push(i, row, &[]));
+        weak
+    };
+    let mean = |f: &dyn Fn(&[f64]) -> f64| rows.rows().map(f).sum::<f64>() / 12.0;
+    let m = [mean(&|r| r[0]), mean(&|r| r[1])];
+    let cov = |i: usize, j: usize| mean(&|r| (r[i] - m[i]) * (r[j] - m[j]));
+    let expected = Expected {
+        mean: vec![0.2, 0.1],
+        covariance: vec![0.9, 0.3, 0.3, 0.7],
+        fourth: 1.5,
+        tails: vec![Some(0.4)],
+        modes: vec![],
+    };
+    let errors = of(&x).errors(&expected).unwrap();
+    let frobenius =
+        ((cov(0, 0) - 0.9).powi(2) + 2.0 * (cov(0, 1) - 0.3).powi(2) + (cov(1, 1) - 0.7).powi(2)).sqrt();
+    let tail = mean(&|r| f64::from(u8::from((r[0] - 0.3).hypot(r[1] + 0.1) > 1.0))) - 0.4;
+    let fourth = mean(&|r| (r[0] * r[0] + r[1] * r[1]).powi(2)) - 1.5;
+    let pairs = [
+        (errors.mean[1].value, m[1] - 0.1),
+        (errors.mean_error.value.value, (m[0] - 0.2).hypot(m[1] - 0.1)),
+        (errors.cov_error.value.value, frobenius),
+        (errors.fourth.value, fourth),
+        (errors.tails[0].unwrap().value, tail),
+    ];
+    for (k, (got, want)) in pairs.into_iter().enumerate() {
+        assert!((got - want).abs() < 1e-14, "number {k}: {got} for {want}");
+    }
+    // The difference of two runs is the difference of their errors, where these are linear.
+    let (versus, other) = (of(&x).versus(&of(&y)).unwrap(), of(&y).errors(&expected).unwrap());
+    assert!((versus.fourth.value - (errors.fourth.value - other.fourth.value)).abs() < 1e-14);
+    assert!((versus.mean[0].value - (errors.mean[0].value - other.mean[0].value)).abs() < 1e-14);
+    assert_eq!(of(&x).versus(&of(&x)).unwrap().cov_error.value, Estimate { value: 0.0, stderr: 0.0 });
+}
+
+#[test]
+fn the_jackknife_of_a_square_has_the_unbiased_estimate() {
+    // One sample a batch: mean^2 less s^2/n is the mean of x_i x_j over i != j; of a mean, batch means.
+    let x = &xyz()[0];
+    let mut means = Means::new(1, Batches::new(24, 24));
+    x.iter().zip(0..).for_each(|(v, i)| means.push(i, &[*v]));
+    let square = means.left_out().unwrap().jackknife(|m| m[0] * m[0]);
+    let sum: f64 = x.iter().sum();
+    let unbiased = (sum * sum - x.iter().map(|v| v * v).sum::<f64>()) / (24.0 * 23.0);
+    assert!((square.corrected - unbiased).abs() < 1e-15, "{square:?} for {unbiased}");
+    let (batch, plain) = (means.estimate(0).unwrap(), Estimate::mean(x).unwrap());
+    assert!((batch.value - plain.value).abs() < 1e-16 && (batch.stderr - plain.stderr).abs() < 1e-15);
+}
+
 /// Points of a two-dimensional law with three modes that overlap, as a stream.
 fn stream(batches: Batches, chunk: u64) -> WeakErrors {
     let new =

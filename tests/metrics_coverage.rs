@@ -68,7 +68,9 @@ fn covers(
     conservative: bool,
     replicate: impl Fn(&mut Draws) -> Estimate + Sync + Send,
 ) {
-    let seeds: Vec<u64> = (0..REPLICATIONS).collect();
+    // Seeds of its own for each metric.
+    let first = what.bytes().fold(1, |hash: u64, b| hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(b));
+    let seeds: Vec<u64> = (0..REPLICATIONS).map(|k| first.wrapping_add(k)).collect();
     let all = parallel::map(&seeds, |&seed| replicate(&mut Draws::new(seed)));
     let inside = |e: &&Estimate| {
         let (low, high) = e.interval(0.95);
@@ -154,7 +156,7 @@ fn intervals_of_distances_in_the_plane_cover() {
     let k = |v: f64, m: f64| h * h / (h * h + v) * (-0.5 * m * m / (h * h + v)).exp();
     let mmd_squared = k(v[0], 0.0) + k(v[1], 0.0) - 2.0 * k(v[2], m);
     for (truth, m, s) in [(mmd_squared, m, s), (0.0, 0.0, 1.0)] {
-        covers("MMD^2", truth, false, |d| {
+        covers(&format!("MMD^2, s = {s}"), truth, false, |d| {
             let (y, mut x) = (d.normals(2 * n, 0.0, 1.0), d.normals(2 * n, 0.0, s));
             x.iter_mut().step_by(2).for_each(|x| *x += m);
             mmd(Samples::new(2, &x), Samples::new(2, &y), h, 64).unwrap()
@@ -225,6 +227,7 @@ fn intervals_of_weak_errors_cover() {
     covers("variance", s * s - 1.0, false, |d| weak(d, n, m, s).0.variance[0]);
     covers("mean error^2", m * m, false, |d| weak(d, n, m, s).0.mean_error.excess);
     covers("mean error^2 of none", 0.0, true, |d| weak(d, n, 0.0, 1.0).0.mean_error.excess);
+    covers("covariance error^2 of none", 0.0, true, |d| weak(d, n, 0.0, 1.0).0.cov_error.excess);
     covers("covariance error^2", (s * s - 1.0).powi(2), false, |d| weak(d, n, m, s).0.cov_error.excess);
     covers("fourth", fourth, false, |d| weak(d, n, m, s).0.fourth);
     covers("a tail", 0.0, false, |d| weak(d, n, 0.0, 1.0).0.tails[0].unwrap());

@@ -1,6 +1,6 @@
 //! Streaming means of functions of a sample, kept by batch, and standard errors from the spread between batches.
 
-use super::estimate::{Estimate, Sum, Undefined, sum};
+use super::estimate::{Distance, Estimate, Sum, Undefined, sum};
 
 /// Samples `0..samples` cut into contiguous ranges of nearly equal length. Which batch a sample is in depends on its
 /// global index alone, so not on how a run is cut into chunks, nor on threads.
@@ -226,8 +226,7 @@ impl LeftOut {
     /// A smooth function of the means, by the delete-one-batch jackknife (Quenouille 1956, Tukey 1958; for batches of
     /// unequal size Busing, Meijer & van der Leeden 1999, eq. 3 and 5). For a linear one this is batch means.
     ///
-    /// Where the function is quadratic at its minimum (a squared distance between equal laws) `stderr` is too large, by
-    /// sqrt(2) on average (Efron & Stein 1981): intervals then cover more than they state.
+    /// For the square of a norm take [`LeftOut::norm`]: where that is 0 the function has no linear part to go by.
     pub fn jackknife(&self, f: impl Fn(&[f64]) -> f64) -> Jackknife {
         let value = f(&self.all);
         let without: Vec<f64> = self.without.iter().map(|means| f(means)).collect();
@@ -241,6 +240,45 @@ impl LeftOut {
         };
         let variance = sum(parts().map(spread)) / without.len() as f64;
         Jackknife { value, corrected, stderr: variance.sqrt() }
+    }
+}
+
+impl LeftOut {
+    /// The norm of a vector `g` of smooth functions of the means. `excess` is `|g|^2` less its jackknife bias.
+    ///
+    /// Its standard error is the jackknife's, and never below what pure noise has: with `e_b` the deviations of batches
+    /// from their mean, `sum_{a != b} <e_a, e_b>/(B (B-1))` has variance `2 mean_{a != b} <e_a, e_b>^2/(B (B-1))`
+    /// (Serfling 1980, sec. 5.2.1, the degenerate case). The jackknife alone states next to nothing when `g` happens to
+    /// come out small.
+    ///
+    /// # Errors
+    /// [`Undefined::Overflow`].
+    pub fn norm(&self, g: impl Fn(&[f64]) -> Vec<f64>) -> Result<Distance, Undefined> {
+        let square = |means: &[f64]| g(means).iter().map(|v| v * v).sum::<f64>();
+        let squared = self.jackknife(square);
+        let noise = self.noise(&g);
+        let excess = Estimate { value: squared.corrected, stderr: squared.stderr.max(noise) };
+        Ok(Distance {
+            value: self.jackknife(|means| square(means).sqrt()).estimate().finite()?,
+            floor: (squared.value - squared.corrected).max(0.0).sqrt(),
+            excess: excess.finite()?,
+        })
+    }
+
+    /// Standard deviation of `|g|^2` less its bias where g is 0 but for noise.
+    fn noise(&self, g: impl Fn(&[f64]) -> Vec<f64>) -> f64 {
+        let all = g(&self.all);
+        let deviation = |(means, share): (&Vec<f64>, &f64)| -> Vec<f64> {
+            let scale = (1.0 / share - 1.0) * (1.0 - 1.0 / self.shares.len() as f64).sqrt().recip();
+            g(means).iter().zip(&all).map(|(w, a)| scale * (a - w)).collect()
+        };
+        let deviations: Vec<Vec<f64>> = self.without.iter().zip(&self.shares).map(deviation).collect();
+        let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let squares = (0..deviations.len())
+            .flat_map(|a| (0..a).map(move |b| (a, b)))
+            .map(|(a, b)| product(&deviations[a], &deviations[b]).powi(2));
+        let pairs = (deviations.len() * (deviations.len() - 1)) as f64;
+        (2.0 * 2.0 * sum(squares)).sqrt() / pairs
     }
 }
 
