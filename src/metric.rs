@@ -1,6 +1,33 @@
-//! Distances between laws with independent modes, all in closed form.
+//! Distances between laws: with independent modes, in closed form ([`Errors`]); between samples, or from samples to an
+//! exact law, with a standard error each.
+//!
+//! | between | metric | standard error |
+//! |---|---|---|
+//! | rows and an exact law | [`weak`]: mean, covariance, `E|x|^4`, tails, mode weights; streaming | batches |
+//! | rows and rows | [`sliced`]: `W1`, `W2` over fixed directions; sampling floor | influence |
+//! | numbers and numbers, or a law | [`wasserstein`]: exact `W1`, `W2` by sorting | influence |
+//! | | [`kolmogorov`]: Kolmogorov-Smirnov | p-value |
+//! | rows and rows | [`kernel`]: energy distance, MMD, unbiased | blocks; influence on the line |
+//! | rows of pairs | [`paired`]: RMSE, differences; KL from log densities | rows |
+//!
+//! *Batches*: [`batches::Means`] keeps sums over contiguous ranges of the global sample index and takes the delete-one-batch
+//! jackknife. *Influence*: the infinitesimal jackknife (Jaeckel 1972): each row's first-order effect on the metric. Both
+//! see the common random numbers of paired rows. What is significant of all that: [`significance`].
 
 use crate::data::Moments;
+
+pub mod batches;
+pub mod estimate;
+pub mod kernel;
+pub mod kolmogorov;
+pub mod paired;
+pub mod significance;
+pub mod sliced;
+pub mod wasserstein;
+pub mod weak;
+
+pub use estimate::{Distance, Estimate, Samples, Undefined};
+pub use significance::Test;
 
 /// Names of the columns, each with a one-line description.
 pub const LIST: &[(&str, &str)] = &[
