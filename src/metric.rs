@@ -39,6 +39,23 @@ pub const LIST: &[(&str, &str)] = &[
     ("strong_error", "root mean square distance from the exact solution on the same start and Brownian path"),
 ];
 
+/// What is measured on samples, each with a one-line description.
+pub const SAMPLED: &[(&str, &str)] = &[
+    (
+        "rmse",
+        "root mean square distance from the exact probability flow of the same start (methods without noise)",
+    ),
+    ("sliced_w2", "sliced W2 to the exact marginal, above the sampling floor; on the line W2 itself"),
+    ("sliced_w1", "sliced W1, likewise"),
+    ("energy", "squared energy distance, unbiased"),
+    ("mmd", "squared maximum mean discrepancy, Gaussian kernel of median bandwidth, unbiased"),
+    ("ks", "Kolmogorov-Smirnov: the largest statistic of a coordinate, and its p-value"),
+    ("mean_error", "l2 distance of the means"),
+    ("cov_error", "Frobenius distance of the covariances"),
+    ("fourth_error", "error of E|x|^4"),
+    ("mode_weights", "the largest error of a mode's weight, and the p-value of a chi-square test of all"),
+];
+
 /// How far a law is from an exact one, five ways.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Errors {

@@ -19,7 +19,8 @@
 //! let levels = Grid::UniformLambda { start: 1.0, end: 1e-3 }.levels(&schedule, Some(20))?;
 //! let sampling = Sampling { samples: 1000, seed: 1, ..Sampling::default() };
 //! let run = Run { solver: &Ddim { eta: 0.0 }, data: &data, schedule: &schedule, levels: &levels, init: Init::Prior, sampling };
-//! let out = run.fold(|_| 0, |inside, x| *inside += usize::from((x[0].abs() - 1.0).abs() < 0.5)).unwrap();
+//! let near = |x: &&f64| (x.abs() - 1.0).abs() < 0.5;
+//! let out = run.fold(|_| 0, |sum, _, rows| *sum += rows.iter().filter(near).count()).unwrap();
 //! assert!(out.batches.iter().sum::<usize>() > 950); // nearly all end at one of the two
 //! # Ok::<(), scorebench::error::BadInput>(())
 //! ```
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::{self, Batch, LANES, Rounding};
 use crate::data::Data;
 use crate::law::Init;
+use crate::metric::batches::Batches;
 use crate::noise::{Purpose, White};
 use crate::parallel;
 use crate::run::{Ctx, Denoiser, Look};
@@ -102,7 +104,7 @@ pub struct Run<'a, S: ?Sized> {
 /// What a run made of its samples, and what each cost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome<A> {
-    /// One accumulator for each of [`BATCHES`] stretches of samples of equal length (the last may be shorter).
+    /// One accumulator a batch: see [`Batches`].
     pub batches: Vec<A>,
     /// Model calls of a sample.
     pub nfe: usize,
@@ -113,10 +115,6 @@ pub struct Outcome<A> {
     /// For an adaptive method, the levels that its pilot planned, and the model calls of that.
     pub plan: Option<(Vec<Level>, usize)>,
 }
-
-/// Stretches that samples are cut into: independent parts of a mean, from whose spread its standard error is known
-/// (batch means; Glynn & Whitt 1991), and what threads share out.
-pub const BATCHES: usize = 64;
 
 /// Samples of a pilot run, which answers what no single chunk may: expected norms.
 const PILOT: usize = 1024;
@@ -145,15 +143,16 @@ struct Pilot {
 }
 
 impl<S: Sample + Sync + ?Sized> Run<'_, S> {
-    /// Runs all samples; every one is pushed to the accumulator of its stretch, in the order of their numbers, as
-    /// `dim` coordinates in `f64`.
+    /// Runs all samples. They are pushed to the accumulator of their batch (see [`Batches`]) in the order of their numbers,
+    /// a chunk at a time: the number of the first, and rows of `dim` coordinates. What an accumulator makes of a row must
+    /// not depend on the chunk that it comes in.
     ///
     /// # Errors
     /// See [`NoRun`]. (A sample that diverges is no error: its coordinates are not finite.)
     pub fn fold<A: Send>(
         &self,
         fresh: impl Fn(usize) -> A + Sync,
-        push: impl Fn(&mut A, &[f64]) + Sync,
+        push: impl Fn(&mut A, u64, &[f64]) + Sync,
     ) -> Result<Outcome<A>, NoRun> {
         self.fold_in_chunks(None, fresh, push)
     }
@@ -166,7 +165,7 @@ impl<S: Sample + Sync + ?Sized> Run<'_, S> {
         &self,
         chunk: Option<usize>,
         fresh: impl Fn(usize) -> A + Sync,
-        push: impl Fn(&mut A, &[f64]) + Sync,
+        push: impl Fn(&mut A, u64, &[f64]) + Sync,
     ) -> Result<Outcome<A>, NoRun> {
         let run = || match self.sampling.precision {
             Precision::F64 => self.fold_as::<f64, A>(chunk, Rounding::None, &fresh, &push),
@@ -182,27 +181,20 @@ impl<S: Sample + Sync + ?Sized> Run<'_, S> {
         chunk: Option<usize>,
         rounding: Rounding,
         fresh: &(impl Fn(usize) -> A + Sync),
-        push: &(impl Fn(&mut A, &[f64]) + Sync),
+        push: &(impl Fn(&mut A, u64, &[f64]) + Sync),
     ) -> Result<Outcome<A>, NoRun> {
         let pilot = self.pilot::<R>(rounding)?;
         let dim = self.data.dim();
         let default = (CHUNK_VALUES / dim / LANES * LANES).clamp(LANES, 1024);
         // A solver that looks at one realisation sees one.
         let length = if pilot.look == Look::Sample { 1 } else { chunk.unwrap_or(default) };
-        let batches = parallel::map(&stretches(self.sampling.samples), |(index, stretch)| {
-            let mut sum = fresh(*index);
-            for first in stretch.clone().step_by(length) {
-                let len = length.min((stretch.end - first) as usize);
-                let out = self.chunk::<R>(rounding, &pilot, first, len)?;
-                for row in out.to_rows().chunks_exact(dim) {
-                    let mut x = [0.0; SMALL];
-                    if dim <= SMALL {
-                        x.iter_mut().zip(row).for_each(|(x, r)| *x = r.to_f64());
-                        push(&mut sum, &x[..dim]);
-                    } else {
-                        push(&mut sum, &row.iter().map(|x| x.to_f64()).collect::<Vec<_>>());
-                    }
-                }
+        let cut = Batches::new(self.sampling.samples, Batches::DEFAULT);
+        let batches = parallel::map(&(0..cut.count()).collect::<Vec<_>>(), |batch| {
+            let (mut sum, range) = (fresh(*batch), cut.range(*batch));
+            for first in range.clone().step_by(length) {
+                let len = length.min((range.end - first) as usize);
+                let rows = self.chunk::<R>(rounding, &pilot, first, len)?.to_rows();
+                push(&mut sum, first, &rows.into_iter().map(R::to_f64).collect::<Vec<_>>());
             }
             Ok(sum)
         });
@@ -286,14 +278,4 @@ impl<S: Sample + Sync + ?Sized> Run<'_, S> {
             Precision::Bf16 => narrow(Rounding::Bf16),
         }
     }
-}
-
-/// Samples of so few coordinates are handed over without asking for memory.
-const SMALL: usize = 4;
-
-/// [`BATCHES`] stretches of whole blocks; fewer where there are fewer blocks.
-pub fn stretches(samples: u64) -> Vec<(usize, std::ops::Range<u64>)> {
-    let length = samples.div_ceil(BATCHES as u64).next_multiple_of(LANES as u64).max(1);
-    let starts = (0..samples).step_by(length as usize);
-    starts.map(|first| first..samples.min(first + length)).enumerate().collect()
 }

@@ -82,7 +82,7 @@ fn time(cell: &Cell) -> Finished {
         key: row.key.clone(),
         ..Timing::default()
     };
-    Finished { row, timing }
+    Finished::new(row, timing)
 }
 
 /// Numbers belong to a content key, labels to the experiment as it reads now.
@@ -112,7 +112,10 @@ fn round_off(cell: &Cell, steps: usize) -> f64 {
 pub fn orders(experiment: &Experiment, rows: &[Row]) -> Vec<OrderRow> {
     let cells = experiment.cells();
     // Cells come with the step count innermost: a group is a run of equal labels.
-    let group = |i: usize| (&rows[i].data, &rows[i].schedule, &rows[i].grid, &rows[i].init, &rows[i].solver);
+    let group = |i: usize| {
+        let r = &rows[i];
+        (&r.data, r.sampling(), &r.schedule, &r.grid, &r.init, &r.solver)
+    };
     let mut out = Vec::new();
     let mut from = 0;
     while from < rows.len() {
@@ -126,7 +129,27 @@ pub fn orders(experiment: &Experiment, rows: &[Row]) -> Vec<OrderRow> {
     out
 }
 
-/// The fit of one column; none of strong errors where there are none.
+/// An error to fit an order to: NaN where the run failed, none where nothing was measured or nothing but noise was.
+fn error(row: &Row, metric: &str) -> Option<f64> {
+    if !row.error.is_empty() {
+        return Some(f64::NAN);
+    }
+    let Some(measure) = row.measure(metric) else { return row.number(metric) };
+    let seen =
+        |value: f64, stderr: Option<f64>| (value.abs() > NOISE * stderr.unwrap_or(0.0)).then_some(value);
+    match (measure.excess, metric) {
+        // Samples that share their starts share most of the noise: what is left of it scales with the error.
+        (_, "rmse") => measure.value,
+        (Some(excess), "sliced_w1") => seen(excess, measure.excess_stderr).filter(|e| *e > 0.0),
+        (Some(excess), _) => seen(excess, measure.excess_stderr).filter(|e| *e > 0.0).map(f64::sqrt),
+        (None, _) => seen(measure.value?, measure.stderr).map(f64::abs),
+    }
+}
+
+/// Errors of fewer standard errors than this may be nothing but noise.
+const NOISE: f64 = 4.0;
+
+/// The fit of one column; none where nothing was measured.
 fn fit(experiment: &Experiment, cell: &Cell, rows: &[Row], metric: &str) -> Option<OrderRow> {
     let spec = experiment
         .solvers
@@ -134,10 +157,14 @@ fn fit(experiment: &Experiment, cell: &Cell, rows: &[Row], metric: &str) -> Opti
         .find(|s| s.solver.label == cell.solver.label)
         .expect("the cell's own solver");
     let strong = metric == "strong_error";
-    if strong && rows.iter().all(|r| r.strong_error.is_none()) {
+    let mut points: Vec<(usize, f64)> =
+        rows.iter().filter_map(|r| Some((r.steps, error(r, metric)?))).collect();
+    if points.is_empty() {
         return None;
     }
     let own = match (cell.init, cell.solver.value.claim()) {
+        // From the start of the runs themselves, whatever its law.
+        (_, claim) if metric == "rmse" => claim,
         // From the prior, the initialisation error stays whatever the steps.
         (Init::Prior, _) => Claim::Floor,
         (Init::Marginal, claim) if strong => {
@@ -149,8 +176,6 @@ fn fit(experiment: &Experiment, cell: &Cell, rows: &[Row], metric: &str) -> Opti
         Some(p) if cell.init == Init::Marginal && !strong => Claim::Order(p),
         _ => own,
     };
-    let mut points: Vec<(usize, f64)> =
-        rows.iter().map(|r| (r.steps, r.number(metric).unwrap_or(f64::NAN))).collect();
     points.sort_by_key(|p| p.0);
     let most = points.last().map_or(0, |p| p.0);
     let fit = order::fit(&points, round_off(cell, most));
@@ -164,6 +189,7 @@ fn fit(experiment: &Experiment, cell: &Cell, rows: &[Row], metric: &str) -> Opti
         grid: first.grid.clone(),
         init: first.init.clone(),
         solver: first.solver.clone(),
+        mode: first.sampling().into(),
         metric: metric.into(),
         order: fit.order,
         stderr: fit.stderr,

@@ -6,6 +6,7 @@
 use nalgebra::DMatrix;
 
 use crate::batch::{Batch, Precision};
+use crate::metric::wasserstein::normal_cdf;
 use crate::noise::Purpose;
 use crate::run::Denoiser;
 use crate::schedule::Level;
@@ -39,6 +40,33 @@ impl Data {
         match self {
             Data::Gaussian(data) => Some(data),
             Data::Mixture(_) => None,
+        }
+    }
+
+    /// The mixture, where it is one.
+    pub fn mixture(&self) -> Option<&Mixture> {
+        match self {
+            Data::Mixture(data) => Some(data),
+            Data::Gaussian(_) => None,
+        }
+    }
+
+    /// Every number that it is made of, for content keys.
+    pub fn numbers(&self) -> Vec<f64> {
+        match self {
+            Data::Gaussian(data) => data.mean().iter().chain(data.variance()).copied().collect(),
+            Data::Mixture(data) => data.numbers(),
+        }
+    }
+
+    /// Distribution function of coordinate `k` of `x_t`, as a function of (k, x).
+    pub fn coordinate_cdf(&self, at: &Level) -> Option<Box<dyn Fn(usize, f64) -> f64>> {
+        match self {
+            Data::Gaussian(data) => {
+                let law = data.marginal(at);
+                Some(Box::new(move |k, x| normal_cdf((x - law.mean[k]) / law.std[k])))
+            }
+            Data::Mixture(data) => Some(Box::new(data.marginal(at).coordinate_cdf())),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 
-use super::{Handle, Named};
+use super::{Handle, Mode, Named};
 use crate::data::{Data, Gaussian, Moments};
 use crate::grid::Grid;
 use crate::law::{self, Init, Law, NoLaw};
@@ -27,6 +27,10 @@ pub struct Cell<'a> {
     pub solver: &'a Named<Handle>,
     /// Steps (none for explicit grids).
     pub steps: Option<usize>,
+    /// How the cell is run.
+    pub mode: &'a Mode,
+    /// What is measured on samples.
+    pub metrics: &'a [String],
 }
 
 impl Cell<'_> {
@@ -37,8 +41,9 @@ impl Cell<'_> {
             // Lengths keep neighbouring parts from running into each other.
             hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
         };
-        for list in [self.gaussian().mean(), self.gaussian().variance()] {
-            part(&list.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>());
+        part(&self.data.value.numbers().iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>());
+        if let Mode::MonteCarlo(_) = self.mode {
+            part(json(&(self.mode, self.metrics)).as_bytes());
         }
         part(json(&self.schedule.value).as_bytes());
         part(json(&self.grid.value).as_bytes());
@@ -68,6 +73,10 @@ impl Cell<'_> {
     /// Runs the solver and measures it. A run without a law gives a row whose `error` says why.
     pub fn run(&self) -> Row {
         let rule = self.levels();
+        if let Mode::MonteCarlo(sampling) = self.mode {
+            let row = Row { steps: rule.len() - 1, ..self.row() };
+            return self.run_on_samples(&rule, sampling, row);
+        }
         let solver = &self.solver.value;
         let planned = solver.adaptive().then(|| {
             let (data, schedule) = (self.gaussian(), &self.schedule.value);
@@ -78,19 +87,7 @@ impl Cell<'_> {
             Some(Ok(plan)) => (plan.levels, Some(plan.nfe), None),
             Some(Err(why)) => (rule, None, Some(why)),
         };
-        let row = Row {
-            experiment: self.experiment.into(),
-            data: self.data.label.clone(),
-            schedule: self.schedule.label.clone(),
-            grid: self.grid.label.clone(),
-            init: self.init.name().into(),
-            solver: self.solver.label.clone(),
-            steps: grid.len() - 1,
-            mode: "exact".into(),
-            key: self.key(),
-            pilot_nfe,
-            ..Row::default()
-        };
+        let row = Row { steps: grid.len() - 1, pilot_nfe, ..self.row() };
         let law = failed.map_or_else(|| guarded(|| self.law(&grid, self.init)), Err);
         match law {
             Ok(law) => self.measure(&grid, &law, row),
@@ -107,6 +104,21 @@ impl Cell<'_> {
                 }
             }
             Err(why) => Row { error: why.to_string(), ..row },
+        }
+    }
+
+    /// The row before there are numbers.
+    fn row(&self) -> Row {
+        Row {
+            experiment: self.experiment.into(),
+            data: self.data.label.clone(),
+            schedule: self.schedule.label.clone(),
+            grid: self.grid.label.clone(),
+            init: self.init.name().into(),
+            solver: self.solver.label.clone(),
+            mode: self.mode.label(),
+            key: self.key(),
+            ..Row::default()
         }
     }
 

@@ -38,7 +38,7 @@ impl Directions {
                 .collect(),
             _ => {
                 let shape = State(Batch::from_rows(dim, vec![0.0; dim * count]));
-                let mut values = White::new(seed).draw(&shape).0.values().to_vec();
+                let mut values = White::new(seed).draw(&shape).0.to_rows();
                 values.chunks_mut(dim * dim).for_each(|basis| orthonormalise(basis, dim));
                 values
             }

@@ -1,0 +1,259 @@
+//! A cell that is run on samples: from a solver on a grid to measures with their uncertainty.
+
+use super::cell::Cell;
+use crate::batch::Batch;
+use crate::data::Data;
+use crate::metric::batches::Batches;
+use crate::metric::kernel::{BLOCK, energy, median_distance, mmd};
+use crate::metric::kolmogorov::kolmogorov_smirnov_each;
+use crate::metric::paired;
+use crate::metric::significance::holm;
+use crate::metric::sliced::{Directions, sliced_above_floor};
+use crate::metric::weak::{Expected, TestFunctions, Weak};
+use crate::metric::{Distance, Estimate, Samples, Undefined};
+use crate::monte_carlo::{NoRun, Outcome, Run, Sampling};
+use crate::noise::Purpose;
+use crate::record::{Measure, Row};
+use crate::schedule::Level;
+use crate::solver::Handle;
+
+/// So many samples are kept for metrics that need all of them at once (values, not rows: 256 MiB); further ones still
+/// count in those that stream.
+const MOST_KEPT: usize = 1 << 25;
+
+/// Directions of sliced distances, but for the line.
+const DIRECTIONS: usize = 64;
+
+/// Rows that distances between all pairs are taken of.
+const MOST_PAIRED: usize = 1 << 15;
+
+/// What a stretch of samples leaves behind.
+struct Kept {
+    rows: Vec<f64>,
+    weak: Option<Weak>,
+}
+
+/// Everything measures are made from.
+struct Sampled<'a> {
+    data: &'a Data,
+    end: Level,
+    sampling: &'a Sampling,
+    rows: Vec<f64>,
+    weak: Option<Weak>,
+    /// Exact ends of the same starts, for a method without noise.
+    flow: Option<Result<Vec<f64>, String>>,
+}
+
+impl Cell<'_> {
+    /// Runs the solver on samples and measures what it made of them.
+    pub(super) fn run_on_samples(&self, levels: &[Level], sampling: &Sampling, row: Row) -> Row {
+        let run = Run {
+            solver: &self.solver.value,
+            data: &self.data.value,
+            schedule: &self.schedule.value,
+            levels,
+            init: self.init,
+            sampling: sampling.clone(),
+        };
+        match self.sample(&run) {
+            Err(why) => Row { error: why.to_string(), ..row },
+            Ok((outcome, sampled)) => Row {
+                nfe: Some(outcome.nfe),
+                draws: Some(outcome.draws),
+                steps: outcome.plan.as_ref().map_or(row.steps, |(levels, _)| levels.len() - 1),
+                pilot_nfe: outcome.plan.as_ref().map(|(_, nfe)| *nfe),
+                mode: if outcome.mean_field { format!("{} mean-field", row.mode) } else { row.mode },
+                measures: self.metrics.iter().flat_map(|m| sampled.measure(m)).collect(),
+                ..row
+            },
+        }
+    }
+
+    fn sample<'a>(&'a self, run: &'a Run<Handle>) -> Result<(Outcome<()>, Sampled<'a>), NoRun> {
+        let (data, n) = (run.data, run.sampling.samples);
+        let end = run.levels[run.levels.len() - 1];
+        let wanted = |names: &[&str]| self.metrics.iter().any(|m| names.contains(&m.as_str()));
+        let (streams, keeps) = (wanted(STREAMED), wanted(KEPT));
+        let kept = if keeps { n.min((MOST_KEPT / data.dim()) as u64) } else { 0 };
+        let functions = test_functions(data, &end);
+        let batches = Batches::new(n, Batches::DEFAULT);
+        let modes = functions.modes;
+        let outcome = run.fold(
+            |_| Kept { rows: Vec::new(), weak: streams.then(|| Weak::new(functions.clone(), batches)) },
+            |all, first, rows| {
+                let dim = data.dim();
+                let keep = kept.saturating_sub(first).min((rows.len() / dim) as u64) as usize;
+                all.rows.extend(&rows[..keep * dim]);
+                let Some(weak) = &mut all.weak else { return };
+                let posterior = match data.mixture().filter(|_| modes > 0) {
+                    Some(mixture) => mixture.responsibilities(&Batch::from_rows(dim, rows.to_vec()), &end),
+                    None => Vec::new(),
+                };
+                for (i, row) in rows.chunks_exact(dim).enumerate() {
+                    weak.push(first + i as u64, row, &posterior[i * modes..(i + 1) * modes]);
+                }
+            },
+        )?;
+        let Outcome { batches, nfe, draws, mean_field, plan } = outcome;
+        let (mut rows, mut weak) = (Vec::new(), None::<Weak>);
+        for batch in batches {
+            rows.extend(batch.rows);
+            match (&mut weak, batch.weak) {
+                (Some(all), Some(one)) => all.merge(one),
+                (None, one) => weak = one,
+                (Some(_), None) => {}
+            }
+        }
+        let silent = draws == 0 && run.solver.equation() == Some(0.0);
+        let flow = (silent && wanted(PAIRED)).then(|| exact_flow(run, rows.len() / data.dim()));
+        let sampled = Sampled { data, end, sampling: &run.sampling, rows, weak, flow };
+        Ok((Outcome { batches: Vec::new(), nfe, draws, mean_field, plan }, sampled))
+    }
+}
+
+/// Metrics that see every sample once, and keep none.
+const STREAMED: &[&str] = &["mean_error", "cov_error", "fourth_error", "mode_weights"];
+/// Metrics that need samples side by side.
+const KEPT: &[&str] = &["rmse", "sliced_w1", "sliced_w2", "energy", "mmd", "ks"];
+/// Metrics that are sharper where the exact end of the same start is known.
+const PAIRED: &[&str] = &["rmse", "sliced_w1", "sliced_w2"];
+
+/// Where the probability flow takes the first `count` starts of a run.
+fn exact_flow(run: &Run<Handle>, count: usize) -> Result<Vec<f64>, String> {
+    let (from, to) = (&run.levels[0], &run.levels[run.levels.len() - 1]);
+    let starts = crate::state::State(run.starts(0, count));
+    let flow = run.data.model::<f64>().flow(&starts, from, to);
+    flow.map(|end| end.0.to_rows()).ok_or("the exact flow is not known for this data".into())
+}
+
+/// Tails are counted beyond 1, 2 and 3 root mean square radii.
+fn test_functions(data: &Data, end: &Level) -> TestFunctions {
+    let centre = data.mean(end);
+    let square: f64 = centre.iter().map(|m| m * m).sum();
+    let radius = (data.second_moment(end) - square).max(0.0).sqrt();
+    // Posterior probabilities of thousands of point masses would cost more than the run.
+    let modes = data.mixture().map_or(0, |m| m.components().len());
+    TestFunctions {
+        centre,
+        radii: [1.0, 2.0, 3.0].map(|r| r * radius).into(),
+        modes: if modes > 64 { 0 } else { modes },
+    }
+}
+
+impl Sampled<'_> {
+    fn measure(&self, metric: &str) -> Option<Measure> {
+        let named = |found: Result<Measure, String>| {
+            let measure = found.unwrap_or_else(|error| Measure { error, ..Measure::default() });
+            Measure { metric: metric.into(), ..measure }
+        };
+        let kept = Some((self.rows.len() / self.data.dim()) as u64);
+        let all = Some(self.sampling.samples);
+        let found = match metric {
+            "rmse" => {
+                let flow = self.flow.as_ref()?;
+                flow.clone().and_then(|end| {
+                    Ok(Measure { samples: kept, ..estimate(self.rmse(&end).map_err(words)?) })
+                })
+            }
+            "sliced_w1" | "sliced_w2" => {
+                self.sliced(metric).map(|d| Measure { samples: kept, ..distance(d) })
+            }
+            "energy" | "mmd" => self.kernel(metric).map(|e| Measure { samples: kept, ..estimate(e) }),
+            "ks" => self.kolmogorov().map(|m| Measure { samples: kept, ..m }),
+            _ => self.weak(metric)?.map(|m| Measure { samples: all, ..m }),
+        };
+        Some(named(found))
+    }
+
+    fn samples(&self) -> Samples<'_> {
+        Samples::new(self.data.dim(), &self.rows)
+    }
+
+    fn rmse(&self, end: &[f64]) -> Result<Estimate, Undefined> {
+        paired::rmse(self.samples(), Samples::new(self.data.dim(), end))
+    }
+
+    /// Exact samples of the last level, as many as were kept.
+    fn exact(&self, purpose: Purpose) -> Vec<f64> {
+        let count = self.rows.len() / self.data.dim();
+        self.data.sample::<f64>(&self.end, self.sampling.seed, purpose, 0, count).to_rows()
+    }
+
+    fn sliced(&self, metric: &str) -> Result<Distance, String> {
+        let dim = self.data.dim();
+        let reference = self.exact(Purpose::Reference);
+        // The exact ends of the same starts are the sharpest control; else exact samples of the same numbers.
+        let control = match &self.flow {
+            Some(Ok(end)) => end.clone(),
+            _ => self.exact(Purpose::Start),
+        };
+        let directions = Directions::new(dim, if dim == 1 { 1 } else { DIRECTIONS }, 0);
+        let (control, reference) = (Samples::new(dim, &control), Samples::new(dim, &reference));
+        let found = sliced_above_floor(self.samples(), control, reference, &directions).map_err(words)?;
+        Ok(if metric == "sliced_w1" { found.w1 } else { found.w2 })
+    }
+
+    fn kernel(&self, metric: &str) -> Result<Estimate, String> {
+        let (dim, reference) = (self.data.dim(), self.exact(Purpose::Reference));
+        let most = self.rows.len().min(MOST_PAIRED * dim);
+        let (x, y) = (Samples::new(dim, &self.rows[..most]), Samples::new(dim, &reference[..most]));
+        let found = match metric {
+            "energy" => energy(x, y, BLOCK),
+            _ => median_distance(y).and_then(|bandwidth| mmd(x, y, bandwidth, BLOCK)),
+        };
+        found.map_err(words)
+    }
+
+    /// The largest statistic of any coordinate; the p-value is the smallest after Holm's correction for their number.
+    fn kolmogorov(&self) -> Result<Measure, String> {
+        let cdf =
+            self.data.coordinate_cdf(&self.end).ok_or("no distribution function is known for this data")?;
+        let tests = kolmogorov_smirnov_each(self.samples(), cdf).map_err(words)?;
+        let p_values: Vec<f64> = tests.iter().map(|t| t.p_value).collect();
+        let value = tests.iter().map(|t| t.statistic).reduce(f64::max);
+        Ok(Measure { value, p_value: holm(&p_values).into_iter().reduce(f64::min), ..Measure::default() })
+    }
+
+    fn weak(&self, metric: &str) -> Option<Result<Measure, String>> {
+        let (weak, end) = (self.weak.as_ref()?, &self.end);
+        let functions = test_functions(self.data, end);
+        let expected = Expected {
+            mean: self.data.mean(end),
+            covariance: self.data.covariance(end).as_slice().to_vec(),
+            fourth: self.data.fourth_moment(end),
+            tails: vec![None; functions.radii.len()],
+            modes: match self.data.mixture().filter(|_| functions.modes > 0) {
+                Some(mixture) => mixture.components().iter().map(|c| c.weight).collect(),
+                None => Vec::new(),
+            },
+        };
+        let errors = match weak.errors(&expected) {
+            Ok(errors) => errors,
+            Err(why) => return Some(Err(words(why))),
+        };
+        Some(Ok(match metric {
+            "mean_error" => distance(errors.mean_error),
+            "cov_error" => distance(errors.cov_error),
+            "fourth_error" => estimate(errors.fourth),
+            "mode_weights" => {
+                let worst =
+                    errors.modes.iter().copied().max_by(|a, b| a.value.abs().total_cmp(&b.value.abs()))?;
+                Measure { p_value: errors.modes_test.map(|t| t.p_value), ..estimate(worst) }
+            }
+            _ => return None,
+        }))
+    }
+}
+
+fn words(why: Undefined) -> String {
+    why.to_string()
+}
+
+fn estimate(e: Estimate) -> Measure {
+    Measure { value: Some(e.value), stderr: Some(e.stderr), ..Measure::default() }
+}
+
+fn distance(d: Distance) -> Measure {
+    let (excess, excess_stderr) = (Some(d.excess.value), Some(d.excess.stderr));
+    Measure { floor: Some(d.floor), excess, excess_stderr, ..estimate(d.value) }
+}
