@@ -3,7 +3,7 @@
 //!
 //! | between | metric | standard error |
 //! |---|---|---|
-//! | rows and an exact law | [`weak`]: mean, covariance, `E|x|^4`, tails, mode weights; streaming | batches |
+//! | rows and an exact law | [`weak`]: mean, covariance, fourth moment, tails, mode weights; streaming | batches |
 //! | rows and rows | [`sliced`]: `W1`, `W2` over fixed directions; sampling floor | influence |
 //! | numbers and numbers, or a law | [`wasserstein`]: exact `W1`, `W2` by sorting | influence |
 //! | | [`kolmogorov`]: Kolmogorov-Smirnov | p-value |

@@ -151,8 +151,7 @@ fn directions_are_units_that_see_all_of_space_alike() {
 }
 
 #[test]
-fn on_the_line_blocks_as_large_as_the_sample_would_agree_with_all_pairs() {
-    // Equal sizes leave out the pairs i = j: the block estimator's definition with one block; unequal sizes do not.
+fn energy_on_the_line_is_that_of_all_pairs_and_keeps_its_digits_far_from_zero() {
     let [x, _, z] = xyz();
     let pairs = |a: &[f64], b: &[f64]| {
         a.iter().flat_map(|u| b.iter().map(move |v| (u - v).abs())).sum::<f64>() / (a.len() * b.len()) as f64
