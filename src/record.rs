@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{BadInput, Result};
+use crate::metric::Estimate;
 
 /// Columns that hold one number.
 pub const NUMBERS: &[&str] = &[
@@ -125,6 +126,23 @@ pub struct Measure {
     pub samples: Option<u64>,
     /// Why there is no value.
     pub error: String,
+}
+
+impl Measure {
+    /// The error itself, free of the bias that a distance has: its excess (the root of it where it is of squares, with
+    /// its sign) or the value.
+    pub fn signed(&self) -> Option<Estimate> {
+        let (Some(excess), Some(stderr)) = (self.excess, self.excess_stderr) else {
+            return Some(Estimate { value: self.value?, stderr: self.stderr? });
+        };
+        if self.metric == "sliced_w1" {
+            return Some(Estimate { value: excess, stderr });
+        }
+        let value = excess.abs().sqrt();
+        // d sqrt(x) = dx/(2 sqrt(x)); at 0 the root is as unsure as that of the error itself.
+        let stderr = if stderr > excess.abs() { stderr.sqrt() } else { 0.5 * stderr / value };
+        Some(Estimate { value: value.copysign(excess), stderr })
+    }
 }
 
 /// One measure of a cell that was run on samples: `sampled.csv`.
@@ -284,6 +302,9 @@ impl Row {
 
     /// The number in a column of this name (see [`NUMBERS`]), or measured under it, if there is one.
     pub fn number(&self, column: &str) -> Option<f64> {
+        if let Some(measure) = self.measure(column) {
+            return measure.value;
+        }
         match column {
             "w2" => self.w2,
             "w2_data" => self.w2_data,
@@ -299,7 +320,7 @@ impl Row {
             "nfe" => self.nfe.map(|n| n as f64),
             "draws" => self.draws.map(|n| n as f64),
             "pilot_nfe" => self.pilot_nfe.map(|n| n as f64),
-            metric => self.measure(metric)?.value,
+            _ => None,
         }
     }
 

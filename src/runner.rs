@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::data;
 use crate::experiment::{Cell, Experiment};
 use crate::law::Init;
+use crate::metric::Estimate;
 use crate::order;
 use crate::parallel;
 use crate::record::{OrderRow, Row, Timing};
@@ -129,26 +130,6 @@ pub fn orders(experiment: &Experiment, rows: &[Row]) -> Vec<OrderRow> {
     out
 }
 
-/// An error to fit an order to: NaN where the run failed, none where nothing was measured or nothing but noise was.
-fn error(row: &Row, metric: &str) -> Option<f64> {
-    if !row.error.is_empty() {
-        return Some(f64::NAN);
-    }
-    let Some(measure) = row.measure(metric) else { return row.number(metric) };
-    let seen =
-        |value: f64, stderr: Option<f64>| (value.abs() > NOISE * stderr.unwrap_or(0.0)).then_some(value);
-    match (measure.excess, metric) {
-        // Samples that share their starts share most of the noise: what is left of it scales with the error.
-        (_, "rmse") => measure.value,
-        (Some(excess), "sliced_w1") => seen(excess, measure.excess_stderr).filter(|e| *e > 0.0),
-        (Some(excess), _) => seen(excess, measure.excess_stderr).filter(|e| *e > 0.0).map(f64::sqrt),
-        (None, _) => seen(measure.value?, measure.stderr).map(f64::abs),
-    }
-}
-
-/// Errors of fewer standard errors than this may be nothing but noise.
-const NOISE: f64 = 4.0;
-
 /// The fit of one column; none where nothing was measured.
 fn fit(experiment: &Experiment, cell: &Cell, rows: &[Row], metric: &str) -> Option<OrderRow> {
     let spec = experiment
@@ -157,13 +138,12 @@ fn fit(experiment: &Experiment, cell: &Cell, rows: &[Row], metric: &str) -> Opti
         .find(|s| s.solver.label == cell.solver.label)
         .expect("the cell's own solver");
     let strong = metric == "strong_error";
-    let mut points: Vec<(usize, f64)> =
-        rows.iter().filter_map(|r| Some((r.steps, error(r, metric)?))).collect();
-    if points.is_empty() {
+    let none = |r: &Row| r.error.is_empty() && r.number(metric).is_none();
+    if rows.iter().all(none) || UNFITTED.contains(&metric) {
         return None;
     }
     let own = match (cell.init, cell.solver.value.claim()) {
-        // From the start of the runs themselves, whatever its law.
+        // From the starts of the runs themselves, whatever their law.
         (_, claim) if metric == "rmse" => claim,
         // From the prior, the initialisation error stays whatever the steps.
         (Init::Prior, _) => Claim::Floor,
@@ -176,13 +156,8 @@ fn fit(experiment: &Experiment, cell: &Cell, rows: &[Row], metric: &str) -> Opti
         Some(p) if cell.init == Init::Marginal && !strong => Claim::Order(p),
         _ => own,
     };
-    points.sort_by_key(|p| p.0);
-    let most = points.last().map_or(0, |p| p.0);
-    let fit = order::fit(&points, round_off(cell, most));
-    let (verdict, reason) = fit.verdict(&claim);
-    let words = |list: Vec<String>| list.join(" ");
     let first = &rows[0];
-    Some(OrderRow {
+    let row = OrderRow {
         experiment: first.experiment.clone(),
         data: first.data.clone(),
         schedule: first.schedule.clone(),
@@ -191,15 +166,57 @@ fn fit(experiment: &Experiment, cell: &Cell, rows: &[Row], metric: &str) -> Opti
         solver: first.solver.clone(),
         mode: first.sampling().into(),
         metric: metric.into(),
+        claimed: if let Claim::Order(p) = claim { Some(p) } else { None },
+        ..OrderRow::default()
+    };
+    let noisy: Vec<(usize, Estimate)> =
+        rows.iter().filter_map(|r| Some((r.steps, r.measure(metric)?.signed()?))).collect();
+    Some(if noisy.is_empty() || metric == "rmse" {
+        fit_exact(row, cell, rows, &claim)
+    } else {
+        fit_noisy(row, &noisy, &claim)
+    })
+}
+
+/// Measures that are no errors with an order: tests, and squares.
+const UNFITTED: &[&str] = &["ks", "energy", "mmd", "mode_weights"];
+
+/// Errors known to round-off. (Those of samples that share their starts share nearly all of their noise too.)
+fn fit_exact(row: OrderRow, cell: &Cell, rows: &[Row], claim: &Claim) -> OrderRow {
+    let mut points: Vec<(usize, f64)> =
+        rows.iter().map(|r| (r.steps, r.number(&row.metric).unwrap_or(f64::NAN))).collect();
+    points.sort_by_key(|p| p.0);
+    let most = points.last().map_or(0, |p| p.0);
+    let fit = order::fit(&points, round_off(cell, most));
+    let (verdict, reason) = fit.verdict(claim);
+    OrderRow {
         order: fit.order,
         stderr: fit.stderr,
-        claimed: if let Claim::Order(p) = claim { Some(p) } else { None },
         verdict: verdict.to_string(),
         reason,
         from_steps: fit.window.map(|w| w.0),
         to_steps: fit.window.map(|w| w.1),
-        local_orders: words(fit.local.iter().map(|p| format!("{p:.4}")).collect()),
-        steps: words(points.iter().map(|p| p.0.to_string()).collect()),
+        local_orders: words(fit.local.iter().map(|p| format!("{p:.4}"))),
+        steps: words(points.iter().map(|p| p.0.to_string())),
         floor: rows.iter().find_map(|r| r.floor).or(fit.floor),
-    })
+        ..row
+    }
+}
+
+/// Errors known to a standard error.
+fn fit_noisy(row: OrderRow, points: &[(usize, Estimate)], claim: &Claim) -> OrderRow {
+    let fit = order::noisy::fit(points, claim);
+    OrderRow {
+        order: fit.order,
+        stderr: fit.stderr,
+        verdict: fit.verdict.to_string(),
+        reason: fit.reason,
+        from_steps: fit.window.map(|w| w.0),
+        to_steps: fit.window.map(|w| w.1),
+        ..row
+    }
+}
+
+fn words(list: impl Iterator<Item = String>) -> String {
+    list.collect::<Vec<_>>().join(" ")
 }
