@@ -21,7 +21,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use crate::config;
-use crate::data::Data;
+use crate::data::{Data, Perturbation};
 use crate::error::{BadInput, Result};
 use crate::grid::Grid;
 use crate::law::Init;
@@ -64,6 +64,8 @@ pub struct Experiment {
     pub grids: Vec<(Named<Grid>, Ladder)>,
     /// Laws that runs start from.
     pub inits: Vec<Init>,
+    /// What the model gets wrong.
+    pub perturbations: Vec<Option<Perturbation>>,
     /// How cells are run.
     pub modes: Vec<Mode>,
     /// Solvers and what is expected of each.
@@ -164,6 +166,7 @@ struct Raw {
     grid: Value,
     init: Option<Value>,
     mode: Option<Value>,
+    perturb: Option<Value>,
     solver: Option<Vec<Table>>,
     #[serde(default)]
     expect: Vec<Expectation>,
@@ -303,6 +306,10 @@ impl Experiment {
                     each("mode", value, |v| mode::read(v, quick.as_ref().and_then(|q| q.samples)))?
                 }
             },
+            perturbations: match raw.perturb {
+                None => vec![None],
+                Some(value) => each("perturb", value, read_perturbation)?,
+            },
             inits: each("init", raw.init.unwrap_or(Value::String("marginal".into())), config::read)?,
             solvers: match raw.solver {
                 None if raw.catalogue.is_some() => Vec::new(),
@@ -370,6 +377,11 @@ impl Experiment {
         }
         unique("metrics", self.metrics.iter().map(String::as_str), "remove one")?;
         unique("data", self.data.iter().map(|d| d.label.as_str()), "give them different `label`s")?;
+        let models: Vec<String> =
+            self.perturbations.iter().map(|p| cell::data_label("", p.as_ref())).collect();
+        unique("perturb", models.iter().map(String::as_str), "remove one")?;
+        let modes: Vec<String> = self.modes.iter().map(Mode::label).collect();
+        unique("mode", modes.iter().map(String::as_str), "remove one")?;
         unique("schedule", self.schedules.iter().map(|d| d.label.as_str()), "remove one")?;
         unique("grid", self.grids.iter().map(|(g, _)| g.label.as_str()), "remove one")?;
         unique("init", self.inits.iter().map(|i| i.name()), "remove one")?;
@@ -408,6 +420,15 @@ impl Experiment {
         Ok(())
     }
 
+    /// Labels of the data as rows have them.
+    fn data_labels(&self) -> Vec<String> {
+        let each = |d: &Named<Data>| {
+            let label = d.label.clone();
+            self.perturbations.iter().map(move |p| cell::data_label(&label, p.as_ref())).collect::<Vec<_>>()
+        };
+        self.data.iter().flat_map(each).collect()
+    }
+
     /// Whether cells are run on samples.
     pub fn sampled(&self) -> bool {
         self.modes.iter().any(|m| *m != Mode::Exact)
@@ -436,6 +457,15 @@ impl Experiment {
                 ));
             }
         }
+        let crooked = self.perturbations.iter().flatten().any(|p| !p.is_affine());
+        if exact && crooked {
+            let fix = "add mode = { monte-carlo = { samples = 10_000 } }";
+            return Err(BadInput::about(
+                "perturb",
+                "makes a model that is not affine and has no exact law",
+                fix,
+            ));
+        }
         let curved = self.data.iter().enumerate().find(|(_, d)| d.value.gaussian().is_none());
         if let (true, Some((i, data))) = (exact, curved) {
             let key = if self.data.len() > 1 { format!("data[{i}]") } else { "data".into() };
@@ -448,7 +478,8 @@ impl Experiment {
     /// Every run the experiment asks for, in the order of its rows.
     pub fn cells(&self) -> Vec<Cell<'_>> {
         let mut cells = Vec::new();
-        for (data, mode) in self.data.iter().flat_map(|d| self.modes.iter().map(move |m| (d, m))) {
+        let models = self.data.iter().flat_map(|d| self.perturbations.iter().map(move |p| (d, p.as_ref())));
+        for ((data, wrong), mode) in models.flat_map(|m| self.modes.iter().map(move |mode| (m, mode))) {
             for schedule in &self.schedules {
                 for (grid, ladder) in &self.grids {
                     for &init in &self.inits {
@@ -462,6 +493,7 @@ impl Experiment {
                                     init,
                                     solver: &spec.solver,
                                     steps,
+                                    wrong,
                                     mode,
                                     metrics: &self.metrics,
                                 });
@@ -575,6 +607,16 @@ fn read_schedule(value: Value) -> Result<Named<Schedule>> {
     let schedule: Schedule = config::read_named(value.clone(), &names(Schedule::LIST))?;
     schedule.check()?;
     Ok(Named { label: registry::label_of(&value), value: schedule })
+}
+
+/// `"none"`, or `{ kind = "...", size = ... }`.
+fn read_perturbation(value: Value) -> Result<Option<Perturbation>> {
+    if value.as_str() == Some("none") {
+        return Ok(None);
+    }
+    let perturbation: Perturbation = config::read(value)?;
+    perturbation.check()?;
+    Ok(Some(perturbation))
 }
 
 fn read_solver(mut value: Value, quick: Option<&[usize]>) -> Result<SolverSpec> {

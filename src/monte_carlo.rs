@@ -18,7 +18,8 @@
 //! let data = Data::Mixture(Mixture::new(vec![narrow(-1.0), narrow(1.0)])?);
 //! let levels = Grid::UniformLambda { start: 1.0, end: 1e-3 }.levels(&schedule, Some(20))?;
 //! let sampling = Sampling { samples: 1000, seed: 1, ..Sampling::default() };
-//! let run = Run { solver: &Ddim { eta: 0.0 }, data: &data, schedule: &schedule, levels: &levels, init: Init::Prior, sampling };
+//! let (solver, init) = (&Ddim { eta: 0.0 }, Init::Prior);
+//! let run = Run { solver, data: &data, wrong: None, schedule: &schedule, levels: &levels, init, sampling };
 //! let near = |x: &&f64| (x.abs() - 1.0).abs() < 0.5;
 //! let out = run.fold(|_| 0, |sum, _, rows| *sum += rows.iter().filter(near).count()).unwrap();
 //! assert!(out.batches.iter().sum::<usize>() > 950); // nearly all end at one of the two
@@ -30,7 +31,8 @@ use std::panic::AssertUnwindSafe;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{self, Batch, LANES, Rounding};
-use crate::data::Data;
+use crate::data::perturb::Wrong;
+use crate::data::{CLEAN, Data, Perturbation};
 use crate::law::Init;
 use crate::metric::batches::Batches;
 use crate::noise::{Purpose, White};
@@ -89,8 +91,10 @@ impl Precision {
 pub struct Run<'a, S: ?Sized> {
     /// The solver.
     pub solver: &'a S,
-    /// The law, whose exact score the solver sees.
+    /// The law.
     pub data: &'a Data,
+    /// What the model that the solver sees gets wrong, if it does.
+    pub wrong: Option<&'a Perturbation>,
     /// The forward process.
     pub schedule: &'a Schedule,
     /// Levels to visit.
@@ -207,6 +211,20 @@ impl<S: Sample + Sync + ?Sized> Run<'_, S> {
         })
     }
 
+    fn wrong_model<R: batch::Precision>(&self) -> Option<Wrong<'_, Batch<R>>> {
+        let dim = self.data.dim();
+        let spread = (self.data.second_moment(&CLEAN) / dim as f64).sqrt();
+        self.wrong.map(|wrong| wrong.of(self.data.model(), self.schedule, dim, spread))
+    }
+
+    /// The model that the solver sees.
+    fn model<'m, R: batch::Precision>(
+        &'m self,
+        wrong: &'m Option<Wrong<'m, Batch<R>>>,
+    ) -> &'m dyn Denoiser<Batch<R>> {
+        wrong.as_ref().map_or(self.data.model(), |wrong| wrong)
+    }
+
     /// Samples `first..first + len` at the first level.
     fn start<R: batch::Precision>(
         &self,
@@ -229,7 +247,8 @@ impl<S: Sample + Sync + ?Sized> Run<'_, S> {
     fn pilot<R: batch::Precision>(&self, rounding: Rounding) -> Result<Pilot, NoRun> {
         let refused = |cx: &Ctx<Batch<R>>| cx.refusal().map(|why| NoRun::Refused(why.into()));
         let start = || State(self.start::<R>(rounding, Purpose::Pilot, 0, PILOT));
-        let model: &dyn Denoiser<Batch<R>> = self.data.model();
+        let wrong = self.wrong_model();
+        let model = self.model(&wrong);
         let mut noise = White::of(self.sampling.seed, Purpose::Pilot);
         let mut cx = Ctx::new(model, &mut noise, self.schedule);
         let plan = self.solver.plan(&mut cx, self.levels, start()).map(|levels| (levels, cx.nfe()));
@@ -255,7 +274,9 @@ impl<S: Sample + Sync + ?Sized> Run<'_, S> {
     ) -> Result<Batch<R>, NoRun> {
         let levels = pilot.plan.as_ref().map_or(self.levels, |(levels, _)| levels);
         let mut noise = White::new(self.sampling.seed);
-        let mut cx = Ctx::new(self.data.model(), &mut noise, self.schedule).with_norms(pilot.norms.clone());
+        let wrong = self.wrong_model();
+        let model = self.model(&wrong);
+        let mut cx = Ctx::new(model, &mut noise, self.schedule).with_norms(pilot.norms.clone());
         let x = State(self.start::<R>(rounding, Purpose::Start, first, len));
         let out = self.solver.sample(&mut cx, levels, x).0;
         match cx.refusal() {

@@ -90,7 +90,7 @@ fn time(cell: &Cell) -> Finished {
 fn relabelled(mut done: Finished, cell: &Cell) -> Finished {
     let row = &mut done.row;
     row.experiment = cell.experiment.into();
-    row.data = cell.data.label.clone();
+    row.data = cell.data_label();
     row.schedule = cell.schedule.label.clone();
     row.grid = cell.grid.label.clone();
     row.solver = cell.solver.label.clone();

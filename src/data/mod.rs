@@ -13,9 +13,11 @@ use crate::schedule::Level;
 
 pub mod gaussian;
 pub mod mixture;
+pub mod perturb;
 
 pub use gaussian::{Gaussian, Modes, Moments};
 pub use mixture::{Covariance, Mixture};
+pub use perturb::Perturbation;
 
 /// A law of the data.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 
 use super::{Handle, Mode, Named};
-use crate::data::{Data, Gaussian, Moments};
+use crate::data::{Data, Gaussian, Moments, Perturbation};
 use crate::grid::Grid;
 use crate::law::{self, Init, Law, NoLaw};
 use crate::metric::{Errors, w2};
@@ -27,6 +27,8 @@ pub struct Cell<'a> {
     pub solver: &'a Named<Handle>,
     /// Steps (none for explicit grids).
     pub steps: Option<usize>,
+    /// What the model gets wrong, if it does.
+    pub wrong: Option<&'a Perturbation>,
     /// How the cell is run.
     pub mode: &'a Mode,
     /// What is measured on samples.
@@ -42,6 +44,9 @@ impl Cell<'_> {
             hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
         };
         part(&self.data.value.numbers().iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>());
+        if let Some(wrong) = self.wrong {
+            part(json(wrong).as_bytes());
+        }
         if let Mode::MonteCarlo(_) = self.mode {
             part(json(&(self.mode, self.metrics)).as_bytes());
         }
@@ -80,7 +85,7 @@ impl Cell<'_> {
         let solver = &self.solver.value;
         let planned = solver.adaptive().then(|| {
             let (data, schedule) = (self.gaussian(), &self.schedule.value);
-            guarded(|| law::plan(solver, data, schedule, &rule, self.init))
+            guarded(|| law::plan(solver, data, schedule, &rule, self.init, self.wrong))
         });
         let (grid, pilot_nfe, failed) = match planned {
             None => (rule, None, None),
@@ -107,11 +112,16 @@ impl Cell<'_> {
         }
     }
 
+    /// The label of the data, and of what the model gets wrong about it.
+    pub fn data_label(&self) -> String {
+        data_label(&self.data.label, self.wrong)
+    }
+
     /// The row before there are numbers.
     fn row(&self) -> Row {
         Row {
             experiment: self.experiment.into(),
-            data: self.data.label.clone(),
+            data: self.data_label(),
             schedule: self.schedule.label.clone(),
             grid: self.grid.label.clone(),
             init: self.init.name().into(),
@@ -124,8 +134,8 @@ impl Cell<'_> {
 
     fn law(&self, grid: &[Level], init: Init) -> Result<Law, NoLaw> {
         let solver = &self.solver.value;
-        let l = solver.equation();
-        law::law_on_path(solver, self.gaussian(), &self.schedule.value, grid, init, l)
+        let options = law::Options { equation: solver.equation(), wrong: self.wrong };
+        law::law_with(solver, self.gaussian(), &self.schedule.value, grid, init, options)
     }
 
     fn measure(&self, grid: &[Level], law: &Law, row: Row) -> Row {
@@ -183,6 +193,17 @@ impl Cell<'_> {
         let limit = self.solver.value.limit(&self.schedule.value, end, &variance)?;
         let limit = Moments { mean: exact.mean.clone(), std: limit.iter().map(|v| v.sqrt()).collect() };
         Some(w2(&limit, exact))
+    }
+}
+
+/// `name(key=value, ..., perturb=kind, size=0.1)`.
+pub(super) fn data_label(data: &str, wrong: Option<&Perturbation>) -> String {
+    let Some(Perturbation { kind, size, seed }) = wrong else { return data.into() };
+    let seed = if *seed == 0 { String::new() } else { format!(", seed={seed}") };
+    let more = format!("perturb={}, size={size}{seed})", kind.name());
+    match data.strip_suffix(')') {
+        Some(open) => format!("{open}, {more}"),
+        None => format!("{data}({more}"),
     }
 }
 

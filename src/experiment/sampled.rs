@@ -50,6 +50,7 @@ impl Cell<'_> {
         let run = Run {
             solver: &self.solver.value,
             data: &self.data.value,
+            wrong: self.wrong,
             schedule: &self.schedule.value,
             levels,
             init: self.init,
