@@ -35,7 +35,7 @@ mod expect;
 mod ladder;
 mod spectrum;
 
-use data::read_data;
+use data::{check_gaussian, read_data};
 use ladder::{read_counts, read_grid};
 
 pub use cell::Cell;
@@ -336,6 +336,7 @@ impl Experiment {
 
     /// What only shows when the parts are put together.
     fn check(&self) -> Result<()> {
+        check_gaussian(&self.data)?;
         for (i, metric) in self.metrics.iter().enumerate() {
             if !CLAIMED.contains(&metric.as_str()) {
                 let (key, why) = (format!("metrics[{i}]"), "is no error whose order solvers claim");
