@@ -38,7 +38,7 @@ mod mode;
 mod sampled;
 mod spectrum;
 
-use data::read_data;
+use data::{check_gaussian, read_data};
 use ladder::{read_counts, read_grid};
 
 pub use cell::Cell;
@@ -466,11 +466,8 @@ impl Experiment {
                 fix,
             ));
         }
-        let curved = self.data.iter().enumerate().find(|(_, d)| d.value.gaussian().is_none());
-        if let (true, Some((i, data))) = (exact, curved) {
-            let key = if self.data.len() > 1 { format!("data[{i}]") } else { "data".into() };
-            let fix = "add mode = { monte-carlo = { samples = 10_000 } }";
-            return Err(BadInput::new(&key, &data.label, "has no exact law: its score is not affine", fix));
+        if exact {
+            check_gaussian(&self.data)?;
         }
         Ok(())
     }
