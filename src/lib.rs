@@ -47,8 +47,10 @@ pub mod config;
 pub mod data;
 pub mod error;
 pub mod experiment;
+//FLOW
 pub mod grid;
 pub mod law;
+//LIK
 pub mod math;
 pub mod metric;
 pub mod monte_carlo;

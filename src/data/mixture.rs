@@ -22,10 +22,15 @@ use crate::run::Denoiser;
 use crate::schedule::Level;
 use crate::state::State;
 
+mod curvature;
 mod kernel;
+mod line;
 
-pub(super) use kernel::Form;
-use kernel::{Kernel, Kind};
+pub(super) use curvature::Curvature;
+use kernel::Kind;
+pub(super) use kernel::{Form, Kernel};
+pub use line::Line;
+pub(super) use line::flow;
 
 /// A mixture of `components` Gaussians in `dim` coordinates; point masses (zero variance) are legal.
 #[derive(Clone, Debug, PartialEq)]
@@ -314,6 +319,24 @@ impl Mixture {
         logs
     }
 
+    /// `Laplace ln p_t(x)`, the divergence of the score, of every sample: one coordinate.
+    pub fn score_divergence(&self, x: &Batch<f64>, at: &Level) -> Batch<f64> {
+        let (mut curvature, mut blocks) = (Curvature::new(self, at), x.blocks());
+        Batch::zeros(1, x.first(), x.len()).map_blocks(
+            #[inline(always)]
+            |_, to| to[0] = curvature.trace(blocks.next().expect("as many blocks")),
+        )
+    }
+
+    /// The Jacobian of the score at `x` times `v`, of the same shape.
+    pub fn score_jvp(&self, x: &Batch<f64>, v: &Batch<f64>, at: &Level) -> Batch<f64> {
+        let (mut curvature, mut vs) = (Curvature::new(self, at), v.blocks());
+        x.map_blocks(
+            #[inline(always)]
+            |x, to| curvature.times(x, vs.next().expect("as many blocks"), to),
+        )
+    }
+
     /// Probability of each component given `x_t`, sample after sample.
     pub fn responsibilities(&self, x: &Batch<f64>, at: &Level) -> Vec<f64> {
         let mut kernel = Kernel::<f64>::new(self, at, Form::Score);
@@ -346,5 +369,8 @@ impl<R: Precision> Denoiser<Batch<R>> for Mixture {
     }
     fn score(&self, x: &State<Batch<R>>, at: &Level) -> State<Batch<R>> {
         self.apply(x, at, Form::Score)
+    }
+    fn flow(&self, x: &State<Batch<R>>, t: &Level, s: &Level) -> Option<State<Batch<R>>> {
+        line::flow(std::slice::from_ref(self), &x.0, t, s).map(State)
     }
 }

@@ -1,7 +1,7 @@
 //! Laws of the data whose noised score is known in closed form.
 //!
 //! A [`Gaussian`] has an affine score: a sampler's output law is exact. A [`Mixture`], whose limit is a finite data set,
-//! has any shape: its samplers are measured by Monte Carlo.
+//! has any shape: its samplers are measured by Monte Carlo. A [`Product`] of mixtures on the line has an exact flow too.
 
 use nalgebra::DMatrix;
 
@@ -18,10 +18,12 @@ mod matching;
 pub mod mixture;
 pub mod perturb;
 pub mod preset;
+pub mod product;
 
 pub use gaussian::{Gaussian, Modes, Moments};
 pub use mixture::{Covariance, Mixture};
 pub use perturb::Perturbation;
+pub use product::Product;
 
 /// A law of the data.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +32,8 @@ pub enum Data {
     Gaussian(Gaussian),
     /// Several.
     Mixture(Mixture),
+    /// A mixture in every coordinate, independent of the others.
+    Product(Product),
 }
 
 impl Data {
@@ -38,6 +42,7 @@ impl Data {
         match self {
             Data::Gaussian(data) => data.modes(),
             Data::Mixture(data) => data.dim(),
+            Data::Product(data) => data.dim(),
         }
     }
 
@@ -45,7 +50,7 @@ impl Data {
     pub fn gaussian(&self) -> Option<&Gaussian> {
         match self {
             Data::Gaussian(data) => Some(data),
-            Data::Mixture(_) => None,
+            Data::Mixture(_) | Data::Product(_) => None,
         }
     }
 
@@ -53,7 +58,7 @@ impl Data {
     pub fn mixture(&self) -> Option<&Mixture> {
         match self {
             Data::Mixture(data) => Some(data),
-            Data::Gaussian(_) => None,
+            Data::Gaussian(_) | Data::Product(_) => None,
         }
     }
 
@@ -62,6 +67,7 @@ impl Data {
         match self {
             Data::Gaussian(data) => data.mean().iter().chain(data.variance()).copied().collect(),
             Data::Mixture(data) => data.numbers(),
+            Data::Product(data) => data.factors().iter().flat_map(Mixture::numbers).collect(),
         }
     }
 
@@ -73,6 +79,11 @@ impl Data {
                 Some(Box::new(move |k, x| normal_cdf((x - law.mean[k]) / law.std[k])))
             }
             Data::Mixture(data) => Some(Box::new(data.marginal(at).coordinate_cdf())),
+            Data::Product(data) => {
+                let factors: Vec<_> =
+                    data.factors().iter().map(|f| f.marginal(at).coordinate_cdf()).collect();
+                Some(Box::new(move |k, x| factors[k](0, x)))
+            }
         }
     }
 
@@ -81,6 +92,7 @@ impl Data {
         match self {
             Data::Gaussian(data) => data,
             Data::Mixture(data) => data,
+            Data::Product(data) => data,
         }
     }
 
@@ -96,6 +108,7 @@ impl Data {
         match self {
             Data::Gaussian(data) => data.sample(at, seed, purpose, first, len),
             Data::Mixture(data) => data.sample(at, seed, purpose, first, len),
+            Data::Product(data) => data.sample(at, seed, purpose, first, len),
         }
     }
 
@@ -104,6 +117,25 @@ impl Data {
         match self {
             Data::Gaussian(data) => data.log_density(x, at),
             Data::Mixture(data) => data.log_density(x, at),
+            Data::Product(data) => data.log_density(x, at),
+        }
+    }
+
+    /// `Laplace ln p_t(x)`, the divergence of the score, of every sample: one coordinate.
+    pub fn score_divergence(&self, x: &Batch<f64>, at: &Level) -> Batch<f64> {
+        match self {
+            Data::Gaussian(data) => data.score_divergence(x, at),
+            Data::Mixture(data) => data.score_divergence(x, at),
+            Data::Product(data) => data.score_divergence(x, at),
+        }
+    }
+
+    /// The Jacobian of the score at `x` times `v`, of the same shape.
+    pub fn score_jvp(&self, x: &Batch<f64>, v: &Batch<f64>, at: &Level) -> Batch<f64> {
+        match self {
+            Data::Gaussian(data) => data.score_jvp(v, at),
+            Data::Mixture(data) => data.score_jvp(x, v, at),
+            Data::Product(data) => data.score_jvp(x, v, at),
         }
     }
 
@@ -112,6 +144,7 @@ impl Data {
         match self {
             Data::Gaussian(data) => data.marginal(at).mean,
             Data::Mixture(data) => data.marginal(at).mean(),
+            Data::Product(data) => data.mean(at),
         }
     }
 
@@ -123,6 +156,7 @@ impl Data {
                 DMatrix::from_diagonal(&variance.into())
             }
             Data::Mixture(data) => data.marginal(at).covariance(),
+            Data::Product(data) => DMatrix::from_diagonal(&data.variance(at).into()),
         }
     }
 
@@ -134,6 +168,7 @@ impl Data {
                 law.mean.iter().chain(&law.std).map(|x| x * x).sum()
             }
             Data::Mixture(data) => data.marginal(at).second_moment(),
+            Data::Product(data) => data.second_moment(at),
         }
     }
 
@@ -142,6 +177,7 @@ impl Data {
         match self {
             Data::Gaussian(data) => data.fourth_moment(at),
             Data::Mixture(data) => data.marginal(at).fourth_moment(),
+            Data::Product(data) => data.fourth_moment(at),
         }
     }
 }
