@@ -255,7 +255,7 @@ impl Mixture {
     }
 
     /// Distribution function of coordinate `k`, as a function of (k, x).
-    pub(super) fn coordinate_cdf(&self) -> impl Fn(usize, f64) -> f64 + 'static {
+    pub(super) fn coordinate_cdf(&self) -> impl Fn(usize, f64) -> f64 + use<> {
         let one = |c: &Component| {
             let matrix = c.covariance.matrix(self.dim);
             let sd: Vec<f64> = (0..self.dim).map(|j| matrix[(j, j)].sqrt()).collect();
