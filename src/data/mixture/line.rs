@@ -166,7 +166,8 @@ impl Line {
 
     /// The point mass at `x`, if there is one: a search for a jump ends next to it, in a bracket of this width.
     fn snap(&self, x: f64, width: f64) -> f64 {
-        let near = |p: &&Part| p.std == 0.0 && (x - p.mean).abs() <= 4.0 * f64::EPSILON * p.mean.abs() + width;
+        let near =
+            |p: &&Part| p.std == 0.0 && (x - p.mean).abs() <= 4.0 * f64::EPSILON * p.mean.abs() + width;
         self.parts.iter().find(near).map_or(x, |p| p.mean)
     }
 
