@@ -47,10 +47,10 @@ pub mod config;
 pub mod data;
 pub mod error;
 pub mod experiment;
-//FLOW
+pub mod flow;
 pub mod grid;
 pub mod law;
-//LIK
+pub mod likelihood;
 pub mod math;
 pub mod metric;
 pub mod monte_carlo;

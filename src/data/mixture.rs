@@ -182,6 +182,11 @@ impl Mixture {
         &self.components
     }
 
+    /// Whether a component has a direction without spread.
+    pub fn has_atoms(&self) -> bool {
+        self.components.iter().any(|c| c.covariance.variances().contains(&0.0))
+    }
+
     fn kind(&self) -> Kind {
         self.components[0].covariance.kind()
     }
