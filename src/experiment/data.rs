@@ -88,3 +88,6 @@ fn one_or_each(key: &str, value: Value, count: usize) -> Result<Vec<f64>> {
 fn stem(path: &str) -> String {
     Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
+
+#[cfg(test)]
+mod tests;
