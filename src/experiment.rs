@@ -33,6 +33,7 @@ use crate::solver::{Handle, registry};
 mod cell;
 mod data;
 mod expect;
+mod flows;
 mod ladder;
 mod mode;
 mod sampled;
@@ -42,6 +43,7 @@ use data::{check_gaussian, read_data};
 use ladder::{read_counts, read_grid};
 
 pub use cell::Cell;
+pub use flows::Flows;
 pub use ladder::Ladder;
 pub use mode::Mode;
 

@@ -50,6 +50,15 @@ pub const SAMPLED: &[(&str, &str)] = &[
     ("energy", "squared energy distance, unbiased"),
     ("mmd", "squared maximum mean discrepancy, Gaussian kernel of median bandwidth, unbiased"),
     ("ks", "Kolmogorov-Smirnov: the largest statistic of a coordinate, and its p-value"),
+    (
+        "kl",
+        "KL(sampler || exact marginal), nats, from the density that the solver's own map makes (methods without noise)",
+    ),
+    (
+        "nll_bits",
+        "root mean square error of the log-likelihood that the solver integrates, bits per dimension, exact trace",
+    ),
+    ("nll_bits_hutchinson", "likewise with Hutchinson's estimate of the trace, one probe a sample"),
     ("mean_error", "l2 distance of the means"),
     ("cov_error", "Frobenius distance of the covariances"),
     ("fourth_error", "error of E|x|^4"),

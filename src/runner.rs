@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::data;
-use crate::experiment::{Cell, Experiment};
+use crate::experiment::{Cell, Experiment, Flows};
 use crate::law::Init;
 use crate::metric::Estimate;
 use crate::order;
@@ -52,8 +52,11 @@ pub fn run(
     let keys: Vec<String> = cells.iter().map(Cell::key).collect();
     let known = |key: &String| store.and_then(|s| s.get(key)).cloned();
     let todo: Vec<usize> = (0..cells.len()).filter(|&i| known(&keys[i]).is_none()).collect();
+    // Beside the result folders: it serves all experiments.
+    let cache = store.and_then(|s| Some(s.folder().parent()?.join(".cache")));
+    let flows = Flows::prepare(todo.iter().map(|&i| &cells[i]), cache.as_deref());
     let finish = |&i: &usize| {
-        let done = time(&cells[i]);
+        let done = time(&cells[i], &flows);
         store.map_or(Ok(()), |s| s.add(&done))?;
         tick();
         Ok((i, done))
@@ -72,9 +75,9 @@ pub fn run(
     Ok(Results { orders: orders(experiment, &rows), cells: all, computed: todo.len() })
 }
 
-fn time(cell: &Cell) -> Finished {
+fn time(cell: &Cell, flows: &Flows) -> Finished {
     let start = Instant::now();
-    let row = cell.run();
+    let row = cell.run(flows);
     let seconds = Some(start.elapsed().as_secs_f64());
     let timing = Timing {
         seconds,
