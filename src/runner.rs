@@ -98,9 +98,7 @@ fn relabelled(mut done: Finished, cell: &Cell) -> Finished {
     row.grid = cell.grid.label.clone();
     row.solver = cell.solver.label.clone();
     let timing = &mut done.timing;
-    (timing.experiment, timing.data, timing.schedule) =
-        (row.experiment.clone(), row.data.clone(), row.schedule.clone());
-    (timing.grid, timing.init, timing.solver) = (row.grid.clone(), row.init.clone(), row.solver.clone());
+    (timing.experiment, timing.solver) = (row.experiment.clone(), row.solver.clone());
     timing.steps = row.steps;
     done.row = done.row.sealed();
     done
