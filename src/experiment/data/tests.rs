@@ -18,7 +18,10 @@ fn labels_are_names_and_what_tells_laws_of_one_name_apart() {
         ("{ name = 'random-mixture', modes = 3, seed = 2 }", "random-mixture(modes=3, seed=2)"),
         ("{ name = 'mixture', means = [[0.0, 1.0]], std = 1.0 }", "mixture(modes=1, dim=2)"),
         ("{ name = 'points', points = [[0.0], [1.0], [2.0]] }", "points(n=3, dim=1)"),
-        ("{ name = 'points', csv = 'tests/fixtures/points.csv', std = 0.1 }", "points(points, n=2, dim=3, std=0.1)"),
+        (
+            "{ name = 'points', csv = 'tests/fixtures/points.csv', std = 0.1 }",
+            "points(points, n=2, dim=3, std=0.1)",
+        ),
         ("{ name = 'digits', class = 3, count = 10 }", "digits(class=3, count=10)"),
         ("{ name = 'gaussian', of = { name = 'digits', count = 9 } }", "gaussian(of digits(count=9))"),
         ("{ name = 'gaussian', of = { name = 'ring', label = 'mine' } }", "gaussian(of mine)"),
