@@ -287,18 +287,14 @@ fn integration_agrees_with_exact_flows_to_1e_12() {
             let want = lines.flow(&State(start.clone()), from, to).expect("known").0;
             let turned = Turned { lines: lines.clone(), angle };
             let data = Data::Mixture(turned.mixture());
-            let time = std::time::Instant::now();
-            let got = flow::reference(&data, from, to, &turned.turn(&start)).expect("a flow");
-            let off = errors(&got, &turned.turn(&want), &sensitivity(&lines, from, to, &start, &want));
-            let half =
-                flow::integrate(&data, from, to, &turned.turn(&start), TOLERANCE / 2.0).expect("a flow");
-            println!(
-                "{name} {:.0e}->{:.0e}: off {off:e}, halved {:e}, {:.1} us/sample",
-                from.kappa(),
-                to.kappa(),
-                errors(&got, &half, &sensitivity(&lines, from, to, &start, &want)),
-                time.elapsed().as_secs_f64() * 1e6 / (16 * LANES) as f64
-            );
+            let start_turned = turned.turn(&start);
+            let run = |tolerance| flow::integrate(&data, from, to, &start_turned, tolerance).expect("a flow");
+            let (got, half) = (run(TOLERANCE), run(TOLERANCE / 2.0));
+            assert_eq!(flow::reference(&data, from, to, &start_turned), Ok(got.clone()));
+            let unit = sensitivity(&lines, from, to, &start, &want);
+            let (off, moved) = (errors(&got, &turned.turn(&want), &unit), errors(&got, &half, &unit));
+            println!("{name}, kappa {:e} to {:e}: {off:e}, halved {moved:e}", from.kappa(), to.kappa());
+            assert!(moved < 5e-13, "{name}, {from:?} to {to:?}: {moved:e}");
             assert!(off < 1e-12, "{name}, {from:?} to {to:?}: {off:e}");
         }
     }
