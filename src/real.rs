@@ -7,6 +7,8 @@
 use std::fmt::Debug;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
+use pulp::{Simd, WithSimd};
+
 /// `f32` or `f64`.
 ///
 /// Largest errors, in units of the last place, over the arguments stated (`tests/real.rs` holds them to it):
@@ -27,6 +29,7 @@ pub trait Real:
     + AddAssign
     + SubAssign
     + MulAssign
+    + Registers
 {
     /// 0.
     const ZERO: Self;
@@ -34,6 +37,8 @@ pub trait Real:
     const ONE: Self;
     /// Smallest that a variance is divided by: a point mass without noise is a very narrow one.
     const LEAST_VARIANCE: Self;
+    /// `exp` of anything less is 0.
+    const LEAST_EXPONENT: Self;
 
     /// The nearest value.
     fn from_f64(x: f64) -> Self;
@@ -57,10 +62,95 @@ pub trait Real:
     fn normals(bits: u64) -> [Self; 2];
 }
 
+/// The registers of a processor. Loops over [`Lanes`](crate::batch::Lanes) become vector instructions by themselves only
+/// where their bodies are long (`exp`, normals): short ones are unrolled first and come out as single numbers or
+/// gathers, and sums are stored and loaded again in every pass of an outer loop. Those are written with registers.
+pub trait Registers: Sized {
+    /// As many values as a register of `S` holds.
+    type Register<S: Simd>: Copy;
+    /// Values as registers, whole ones only.
+    fn registers<S: Simd>(values: &[Self]) -> &[Self::Register<S>];
+    /// The same, to write to.
+    fn registers_mut<S: Simd>(values: &mut [Self]) -> &mut [Self::Register<S>];
+    /// A register full of one value.
+    fn splat<S: Simd>(simd: S, value: Self) -> Self::Register<S>;
+    /// `a + b`.
+    fn plus<S: Simd>(simd: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    /// `a - b`.
+    fn minus<S: Simd>(simd: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    /// `a b`.
+    fn times<S: Simd>(simd: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    /// `a / b`.
+    fn over<S: Simd>(simd: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    /// The larger one of each two.
+    fn larger<S: Simd>(simd: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    /// `a b + c`, rounded once.
+    fn fused<S: Simd>(
+        simd: S,
+        a: Self::Register<S>,
+        b: Self::Register<S>,
+        c: Self::Register<S>,
+    ) -> Self::Register<S>;
+}
+
+macro_rules! registers {
+    ($real:ty, $register:ident, $from:ident, $from_mut:ident, $splat:ident, $fused:ident, $($name:ident = $op:ident),*) => {
+        impl Registers for $real {
+            type Register<S: Simd> = S::$register;
+            #[inline(always)]
+            fn registers<S: Simd>(values: &[Self]) -> &[S::$register] {
+                S::$from(values).0
+            }
+            #[inline(always)]
+            fn registers_mut<S: Simd>(values: &mut [Self]) -> &mut [S::$register] {
+                S::$from_mut(values).0
+            }
+            #[inline(always)]
+            fn splat<S: Simd>(simd: S, value: Self) -> S::$register {
+                simd.$splat(value)
+            }
+            #[inline(always)]
+            fn fused<S: Simd>(simd: S, a: S::$register, b: S::$register, c: S::$register) -> S::$register {
+                simd.$fused(a, b, c)
+            }
+            $(#[inline(always)]
+            fn $name<S: Simd>(simd: S, a: S::$register, b: S::$register) -> S::$register {
+                simd.$op(a, b)
+            })*
+        }
+    };
+}
+registers!(
+    f32,
+    f32s,
+    as_simd_f32s,
+    as_mut_simd_f32s,
+    splat_f32s,
+    mul_add_f32s,
+    plus = add_f32s,
+    minus = sub_f32s,
+    times = mul_f32s,
+    over = div_f32s,
+    larger = max_f32s
+);
+registers!(
+    f64,
+    f64s,
+    as_simd_f64s,
+    as_mut_simd_f64s,
+    splat_f64s,
+    mul_add_f64s,
+    plus = add_f64s,
+    minus = sub_f64s,
+    times = mul_f64s,
+    over = div_f64s,
+    larger = max_f64s
+);
+
 /// Runs `f` compiled for the widest vectors that this processor has. What `f` calls must be inlined into it
-/// (`#[inline(always)]`) to be compiled so.
+/// (`#[inline(always)]`) to be compiled so; `f` itself must be a struct, for a closure is not.
 #[inline(always)]
-pub fn vectorised<R>(f: impl pulp::NullaryFnOnce<Output = R>) -> R {
+pub fn vectorised<R>(f: impl WithSimd<Output = R>) -> R {
     pulp::Arch::new().dispatch(f)
 }
 
@@ -77,7 +167,8 @@ macro_rules! horner {
 impl Real for f32 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
-    const LEAST_VARIANCE: Self = 1e-36;
+    const LEAST_VARIANCE: Self = 1e-24;
+    const LEAST_EXPONENT: Self = -87.3;
 
     #[inline(always)]
     fn from_f64(x: f64) -> Self {
@@ -108,7 +199,7 @@ impl Real for f32 {
     fn exp(self) -> Self {
         // x = n ln 2 + r with |r| <= ln 2/2; adding 3 * 2^22 leaves n in the last bits.
         const SHIFT: f32 = 12_582_912.0;
-        let inside = if self > -87.3 { self } else { -87.3 };
+        let inside = if self > Self::LEAST_EXPONENT { self } else { Self::LEAST_EXPONENT };
         let inside = if inside < 88.7 { inside } else { 88.7 };
         let shifted = inside.mul_add(std::f32::consts::LOG2_E, SHIFT);
         let n = shifted - SHIFT;
@@ -117,7 +208,7 @@ impl Real for f32 {
             horner!(r, 1.987_569_2e-4f32, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5);
         let y = p.mul_add(r * r, r) + 1.0;
         let y = y * f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
-        let y = if self < -87.3 { 0.0 } else { y };
+        let y = if self < Self::LEAST_EXPONENT { 0.0 } else { y };
         if self > 88.7 { f32::INFINITY } else { y }
     }
 
@@ -171,6 +262,7 @@ impl Real for f64 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     const LEAST_VARIANCE: Self = 1e-290;
+    const LEAST_EXPONENT: Self = -708.3;
 
     #[inline(always)]
     fn from_f64(x: f64) -> Self {
@@ -201,7 +293,7 @@ impl Real for f64 {
     fn exp(self) -> Self {
         // As in f32, with 3 * 2^51; ln 2 in two parts (Cody & Waite 1980).
         const SHIFT: f64 = 6_755_399_441_055_744.0;
-        let inside = if self > -708.3 { self } else { -708.3 };
+        let inside = if self > Self::LEAST_EXPONENT { self } else { Self::LEAST_EXPONENT };
         let inside = if inside < 709.7 { inside } else { 709.7 };
         let shifted = inside.mul_add(std::f64::consts::LOG2_E, SHIFT);
         let n = shifted - SHIFT;
@@ -221,7 +313,7 @@ impl Real for f64 {
         );
         let y = p.mul_add(r * r, r) + 1.0;
         let y = y * f64::from_bits((shifted.to_bits() << 52).wrapping_add(0x3ff0_0000_0000_0000));
-        let y = if self < -708.3 { 0.0 } else { y };
+        let y = if self < Self::LEAST_EXPONENT { 0.0 } else { y };
         if self > 709.7 { f64::INFINITY } else { y }
     }
 

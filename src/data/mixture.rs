@@ -22,6 +22,7 @@ use crate::schedule::Level;
 use crate::state::State;
 
 mod kernel;
+mod tile;
 
 pub(super) use kernel::Form;
 use kernel::{Kernel, Kind};

@@ -9,10 +9,13 @@
 //! `eps`, (-1/v, 0) for the score. Distances are sums of squared differences: the expanded product, which is a matrix
 //! product, loses all digits where noise is small.
 
+use pulp::{Arch, Simd, WithSimd};
+
 use crate::batch::{LANES, Lanes};
 use crate::real::Real;
 use crate::schedule::Level;
 
+use super::tile::accumulate;
 use super::{Covariance, Mixture};
 
 /// Which of the three forms of a model.
@@ -23,15 +26,12 @@ pub(in crate::data) enum Form {
     Score,
 }
 
-/// Sums over components or coordinates take so many terms a pass over a block: accumulators are loaded and stored once
-/// a pass, and the pass is one loop that becomes vector instructions as it stands.
-const CHUNK: usize = 8;
-
-/// Coordinates that share a pass over the weights.
-const TILE: usize = 4;
+/// From so many coordinates on, a component that gives no sample of a block any weight is worth leaving out.
+const MANY: usize = 8;
 
 /// A mixture at a noise level, in the precision of the samples.
 pub(in crate::data) struct Kernel<R> {
+    arch: Arch,
     dim: usize,
     /// `ln w_k - sum_j ln v_kj / 2`, less the largest of them.
     log_weight: Vec<R>,
@@ -39,21 +39,22 @@ pub(in crate::data) struct Kernel<R> {
     pub(in crate::data) shift: f64,
     /// `alpha mu_kj`.
     mean: Vec<R>,
-    spread: Spread<R>,
+    /// `-1/(2v)`: one a component, or one a coordinate or direction of each.
+    half: Vec<R>,
+    shape: Shape<R>,
     /// Logits, then weights, of a block.
     logits: Vec<Lanes<R>>,
     /// Components with a weight that is not 0.
     live: Vec<usize>,
 }
 
-/// What depends on the kind of covariance: `half = -1/(2v)`, the gain, and `pull = (b - alpha g) mu`.
-enum Spread<R> {
-    /// One variance a component.
-    Isotropic { half: Vec<R>, gain: Vec<R>, pull: Vec<R> },
-    /// One a coordinate.
-    Diagonal { half: Vec<R>, gain: Vec<R>, pull: Vec<R> },
-    /// One a direction; `basis[(k dim + i) dim + j]` is coordinate `j` of direction `i`.
-    Full { half: Vec<R>, gain: Vec<R>, mean: Vec<R>, basis: Vec<R>, turned: Vec<Lanes<R>> },
+/// What depends on the kind of covariance.
+enum Shape<R> {
+    /// Isotropic or diagonal. A row of `table` is, of one component, `(b - alpha g) mu`, then its gains: one, or one a
+    /// coordinate. `sums` are its columns summed with the weights.
+    Axes { table: Vec<R>, sums: Vec<Lanes<R>> },
+    /// `into[(k dim + j) dim + i] = back[(k dim + i) dim + j]` is coordinate `j` of direction `i`; `mean = b mu`.
+    Full { gain: Vec<R>, mean: Vec<R>, into: Vec<R>, back: Vec<R>, off: Vec<Lanes<R>>, turned: Vec<Lanes<R>> },
 }
 
 impl<R: Real> Kernel<R> {
@@ -93,283 +94,319 @@ impl<R: Real> Kernel<R> {
         let shift = log_weight.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let real = |list: &[f64]| list.iter().map(|x| R::from_f64(*x)).collect::<Vec<R>>();
         let means = || mixture.components.iter().map(|c| &c.mean);
-        // rest_kj mu_kj, with one number a component or one a coordinate.
-        let pull = |per: usize| {
-            let each = means().flatten().enumerate();
-            each.map(|(i, mu)| R::from_f64(rest[i * per / dim] * mu)).collect::<Vec<R>>()
-        };
-        let spread = match mixture.kind() {
-            Kind::Isotropic => Spread::Isotropic { half: real(&half), gain: real(&gain), pull: pull(1) },
-            Kind::Diagonal => Spread::Diagonal { half: real(&half), gain: real(&gain), pull: pull(dim) },
-            Kind::Full => Spread::Full {
-                half: real(&half),
-                gain: real(&gain),
-                mean: match form {
-                    Form::Denoised => means().flatten().map(|x| R::from_f64(*x)).collect(),
-                    _ => vec![R::ZERO; mixture.components.len() * dim],
-                },
-                basis: mixture.components.iter().flat_map(|c| real(&c.covariance.basis(dim))).collect(),
-                turned: vec![[R::ZERO; LANES]; dim],
-            },
+        let shape = match mixture.kind() {
+            Kind::Full => {
+                let bases: Vec<Vec<f64>> =
+                    mixture.components.iter().map(|c| c.covariance.basis(dim)).collect();
+                let turned = |u: &Vec<f64>| {
+                    (0..dim * dim).map(|at| R::from_f64(u[at % dim * dim + at / dim])).collect::<Vec<R>>()
+                };
+                Shape::Full {
+                    gain: real(&gain),
+                    mean: match form {
+                        Form::Denoised => means().flatten().map(|x| R::from_f64(*x)).collect(),
+                        _ => vec![R::ZERO; mixture.components.len() * dim],
+                    },
+                    into: bases.iter().flat_map(turned).collect(),
+                    back: bases.iter().flat_map(|u| real(u)).collect(),
+                    off: vec![[R::ZERO; LANES]; dim],
+                    turned: vec![[R::ZERO; LANES]; dim],
+                }
+            }
+            _ => {
+                let per = gain.len() / mixture.components.len();
+                let row = |(k, mu): (usize, &Vec<f64>)| {
+                    let own = k * per..(k + 1) * per;
+                    let rest = rest[own.clone()].iter().cycle();
+                    let pull: Vec<f64> = mu.iter().zip(rest).map(|(mu, rest)| rest * mu).collect();
+                    [real(&pull), real(&gain[own])].concat()
+                };
+                Shape::Axes {
+                    table: means().enumerate().flat_map(row).collect(),
+                    sums: vec![[R::ZERO; LANES]; dim + per],
+                }
+            }
         };
         Kernel {
+            arch: Arch::new(),
             dim,
             log_weight: log_weight.iter().map(|l| R::from_f64(l - shift)).collect(),
             shift,
             mean: means().flatten().map(|mu| R::from_f64(alpha * mu)).collect(),
-            spread,
+            half: real(&half),
+            shape,
             logits: vec![[R::ZERO; LANES]; mixture.components.len()],
             live: Vec::new(),
         }
     }
 
     /// The form at the samples of a block.
-    #[inline(always)]
     pub(in crate::data) fn apply(&mut self, x: &[Lanes<R>], to: &mut [Lanes<R>]) {
-        let (_, sum) = self.weigh(x);
-        let mut inverse = [R::ZERO; LANES];
-        for i in 0..LANES {
-            inverse[i] = R::ONE / sum[i];
-        }
-        match &mut self.spread {
-            Spread::Isotropic { gain, pull, .. } => {
-                let mut slope = [R::ZERO; LANES];
-                for (e, g) in self.logits.iter().zip(&*gain) {
-                    for i in 0..LANES {
-                        slope[i] = e[i].mul_add(*g, slope[i]);
-                    }
-                }
-                weighted(&self.logits, &self.live, pull, to);
-                for (to, x) in to.iter_mut().zip(x) {
-                    for i in 0..LANES {
-                        to[i] = slope[i].mul_add(x[i], to[i]) * inverse[i];
-                    }
-                }
-            }
-            Spread::Diagonal { gain, pull, .. } => {
-                let dim = self.dim;
-                for (j, (to, x)) in to.iter_mut().zip(x).enumerate() {
-                    let (mut slope, mut sum) = ([R::ZERO; LANES], [R::ZERO; LANES]);
-                    for (k, e) in self.logits.iter().enumerate() {
-                        let (g, p) = (gain[k * dim + j], pull[k * dim + j]);
-                        for i in 0..LANES {
-                            slope[i] = e[i].mul_add(g, slope[i]);
-                            sum[i] = e[i].mul_add(p, sum[i]);
-                        }
-                    }
-                    for i in 0..LANES {
-                        to[i] = slope[i].mul_add(x[i], sum[i]) * inverse[i];
-                    }
-                }
-            }
-            Spread::Full { gain, mean, basis, turned, .. } => {
-                let dim = self.dim;
-                to.fill([R::ZERO; LANES]);
-                for &k in &self.live {
-                    let own = k * dim..(k + 1) * dim;
-                    let basis = &basis[k * dim * dim..(k + 1) * dim * dim];
-                    turn(basis, x, &self.mean[own.clone()], turned);
-                    let e = &self.logits[k];
-                    for (y, g) in turned.iter_mut().zip(&gain[own.clone()]) {
-                        for i in 0..LANES {
-                            y[i] = y[i] * *g * e[i];
-                        }
-                    }
-                    for (j, (to, mu)) in to.iter_mut().zip(&mean[own]).enumerate() {
-                        for i in 0..LANES {
-                            to[i] = e[i].mul_add(*mu, to[i]);
-                        }
-                        for (direction, y) in turned.iter().enumerate() {
-                            let u = basis[direction * dim + j];
-                            for i in 0..LANES {
-                                to[i] = u.mul_add(y[i], to[i]);
-                            }
-                        }
-                    }
-                }
-                for to in to {
-                    for i in 0..LANES {
-                        to[i] *= inverse[i];
-                    }
-                }
-            }
-        }
+        self.arch.dispatch(Apply { kernel: self, x, to });
     }
 
     /// Leaves `e_k = exp(l_k - max l)` in `logits`; the maximum and the sum of the `e_k`.
-    #[inline(always)]
     pub(in crate::data) fn weigh(&mut self, x: &[Lanes<R>]) -> (Lanes<R>, Lanes<R>) {
-        self.logits(x);
-        let mut top = self.logits[0];
-        for l in &self.logits[1..] {
-            for i in 0..LANES {
-                top[i] = top[i].max(l[i]);
-            }
-        }
-        let mut sum = [R::ZERO; LANES];
-        self.live.clear();
-        for (k, l) in self.logits.iter_mut().enumerate() {
-            for i in 0..LANES {
-                l[i] = (l[i] - top[i]).exp();
-                sum[i] += l[i];
-            }
-            // Where a component costs little, so does leaving it in.
-            if self.dim < CHUNK || any_positive(l) {
-                self.live.push(k);
-            }
-        }
-        (top, sum)
+        self.arch.dispatch(Weigh { kernel: self, x })
     }
 
     /// Weights of the components after [`Kernel::weigh`], not normalised.
     pub(in crate::data) fn weights(&self) -> &[Lanes<R>] {
         &self.logits
     }
+}
 
+struct Apply<'a, R> {
+    kernel: &'a mut Kernel<R>,
+    x: &'a [Lanes<R>],
+    to: &'a mut [Lanes<R>],
+}
+
+impl<R: Real> WithSimd for Apply<'_, R> {
+    type Output = ();
     #[inline(always)]
-    fn logits(&mut self, x: &[Lanes<R>]) {
-        let dim = self.dim;
-        match &mut self.spread {
-            Spread::Isotropic { half, .. } => {
-                for (k, out) in self.logits.iter_mut().enumerate() {
-                    let square = distance(x, &self.mean[k * dim..(k + 1) * dim]);
-                    let (half, log_weight) = (half[k], self.log_weight[k]);
-                    for i in 0..LANES {
-                        out[i] = square[i].mul_add(half, log_weight);
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Apply { kernel, x, to } = self;
+        let (_, sum) = Weigh { kernel: &mut *kernel, x }.with_simd(simd);
+        let one = R::splat(simd, R::ONE);
+        let mut inverse = sum;
+        each::<S, R>(
+            &mut inverse,
+            &sum,
+            #[inline(always)]
+            |_, sum| R::over(simd, one, sum),
+        );
+        let dim = x.len();
+        let Kernel { mean: means, shape, logits, live, .. } = kernel;
+        match shape {
+            Shape::Axes { table, sums } => {
+                let width = sums.len();
+                sums.fill([R::ZERO; LANES]);
+                let terms = live.iter().map(
+                    #[inline(always)]
+                    |&k| (k, &logits[k]),
+                );
+                accumulate::<S, R>(
+                    terms,
+                    sums,
+                    #[inline(always)]
+                    |sum, e, k, n| R::fused(simd, R::splat(simd, table[k * width + n]), e, sum),
+                );
+                let (pulls, slopes) = sums.split_at(dim);
+                for (j, ((to, x), pull)) in to.iter_mut().zip(x).zip(pulls).enumerate() {
+                    let slope = &slopes[j.min(slopes.len() - 1)];
+                    let slope = R::registers::<S>(slope).iter().zip(R::registers::<S>(&inverse));
+                    let terms = R::registers::<S>(x).iter().zip(R::registers::<S>(pull)).zip(slope);
+                    for (to, ((x, pull), (slope, inverse))) in R::registers_mut::<S>(to).iter_mut().zip(terms)
+                    {
+                        *to = R::times(simd, R::fused(simd, *slope, *x, *pull), *inverse);
                     }
                 }
             }
-            Spread::Diagonal { half, .. } => {
-                for (k, out) in self.logits.iter_mut().enumerate() {
-                    let mut sum = [self.log_weight[k]; LANES];
+            Shape::Full { gain, mean, into, back, off, turned } => {
+                to.fill([R::ZERO; LANES]);
+                for &k in &*live {
                     let own = k * dim..(k + 1) * dim;
-                    for ((x, m), h) in x.iter().zip(&self.mean[own.clone()]).zip(&half[own]) {
-                        for i in 0..LANES {
-                            let y = x[i] - *m;
-                            sum[i] = (y * *h).mul_add(y, sum[i]);
-                        }
+                    turn(simd, x, &means[own.clone()], &into[k * dim * dim..], off, turned);
+                    let e = &logits[k];
+                    for (y, g) in turned.iter_mut().zip(&gain[own.clone()]) {
+                        let g = R::splat(simd, *g);
+                        each::<S, R>(
+                            y,
+                            e,
+                            #[inline(always)]
+                            |y, e| R::times(simd, R::times(simd, y, g), e),
+                        );
                     }
-                    *out = sum;
+                    for (to, mu) in to.iter_mut().zip(&mean[own]) {
+                        let mu = R::splat(simd, *mu);
+                        each::<S, R>(
+                            to,
+                            e,
+                            #[inline(always)]
+                            |to, e| R::fused(simd, e, mu, to),
+                        );
+                    }
+                    add_product(simd, &back[k * dim * dim..], turned, to);
+                }
+                for to in to {
+                    each::<S, R>(
+                        to,
+                        &inverse,
+                        #[inline(always)]
+                        |to, inverse| R::times(simd, to, inverse),
+                    );
                 }
             }
-            Spread::Full { half, basis, turned, .. } => {
-                for (k, out) in self.logits.iter_mut().enumerate() {
+        }
+    }
+}
+
+struct Weigh<'a, R> {
+    kernel: &'a mut Kernel<R>,
+    x: &'a [Lanes<R>],
+}
+
+impl<R: Real> WithSimd for Weigh<'_, R> {
+    type Output = (Lanes<R>, Lanes<R>);
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
+        let Weigh { kernel, x } = self;
+        kernel.find_logits(simd, x);
+        let Kernel { logits, live, dim, .. } = kernel;
+        let mut top = logits[0];
+        for l in &logits[1..] {
+            each::<S, R>(
+                &mut top,
+                l,
+                #[inline(always)]
+                |top, l| R::larger(simd, top, l),
+            );
+        }
+        let mut sum = [R::ZERO; LANES];
+        live.clear();
+        for (k, l) in logits.iter_mut().enumerate() {
+            each::<S, R>(
+                l,
+                &top,
+                #[inline(always)]
+                |l, top| R::minus(simd, l, top),
+            );
+            if *dim >= MANY && !any_weight(l) {
+                l.fill(R::ZERO);
+                continue;
+            }
+            for l in l.iter_mut() {
+                *l = l.exp();
+            }
+            each::<S, R>(
+                &mut sum,
+                l,
+                #[inline(always)]
+                |sum, e| R::plus(simd, sum, e),
+            );
+            live.push(k);
+        }
+        (top, sum)
+    }
+}
+
+impl<R: Real> Kernel<R> {
+    #[inline(always)]
+    fn find_logits<S: Simd>(&mut self, simd: S, x: &[Lanes<R>]) {
+        let dim = x.len();
+        let Kernel { log_weight, mean, half, shape, logits, .. } = self;
+        match shape {
+            Shape::Axes { .. } if half.len() == logits.len() => {
+                logits.fill([R::ZERO; LANES]);
+                accumulate::<S, R>(
+                    x.iter().enumerate(),
+                    logits,
+                    #[inline(always)]
+                    |sum, x, j, k| {
+                        let y = R::minus(simd, x, R::splat(simd, mean[k * dim + j]));
+                        R::fused(simd, y, y, sum)
+                    },
+                );
+                for ((l, half), log_weight) in logits.iter_mut().zip(half).zip(log_weight) {
+                    let (half, log_weight) = (R::splat(simd, *half), R::splat(simd, *log_weight));
+                    for l in R::registers_mut::<S>(l) {
+                        *l = R::fused(simd, *l, half, log_weight);
+                    }
+                }
+            }
+            Shape::Axes { .. } => {
+                for (l, log_weight) in logits.iter_mut().zip(log_weight) {
+                    l.fill(*log_weight);
+                }
+                accumulate::<S, R>(
+                    x.iter().enumerate(),
+                    logits,
+                    #[inline(always)]
+                    |sum, x, j, k| {
+                        let y = R::minus(simd, x, R::splat(simd, mean[k * dim + j]));
+                        R::fused(simd, R::times(simd, y, R::splat(simd, half[k * dim + j])), y, sum)
+                    },
+                );
+            }
+            Shape::Full { into, off, turned, .. } => {
+                for (k, l) in logits.iter_mut().enumerate() {
                     let own = k * dim..(k + 1) * dim;
-                    turn(&basis[k * dim * dim..(k + 1) * dim * dim], x, &self.mean[own.clone()], turned);
-                    let mut sum = [self.log_weight[k]; LANES];
+                    turn(simd, x, &mean[own.clone()], &into[k * dim * dim..], off, turned);
+                    l.fill(log_weight[k]);
                     for (y, h) in turned.iter().zip(&half[own]) {
-                        for i in 0..LANES {
-                            sum[i] = (y[i] * *h).mul_add(y[i], sum[i]);
-                        }
+                        let h = R::splat(simd, *h);
+                        each::<S, R>(
+                            l,
+                            y,
+                            #[inline(always)]
+                            |l, y| R::fused(simd, R::times(simd, y, h), y, l),
+                        );
                     }
-                    *out = sum;
                 }
             }
         }
     }
 }
 
-/// Squared distances of a block from a mean.
+/// Deviations from a mean, in an eigenbasis.
 #[inline(always)]
-fn distance<R: Real>(x: &[Lanes<R>], mean: &[R]) -> Lanes<R> {
-    let mut square = [R::ZERO; LANES];
-    let ((eights, x), (means, mean)) = (x.as_chunks::<CHUNK>(), mean.as_chunks::<CHUNK>());
-    for (x, mean) in eights.iter().zip(means) {
-        add_squares(x, mean, &mut square);
-    }
-    let ((twos, x), (means, mean)) = (x.as_chunks::<2>(), mean.as_chunks::<2>());
-    for (x, mean) in twos.iter().zip(means) {
-        add_squares(x, mean, &mut square);
-    }
-    for (x, mean) in x.iter().zip(mean) {
-        add_squares(&[*x], &[*mean], &mut square);
-    }
-    square
-}
-
-#[inline(always)]
-fn add_squares<R: Real, const N: usize>(x: &[Lanes<R>; N], mean: &[R; N], square: &mut Lanes<R>) {
-    for i in 0..LANES {
-        let mut sum = square[i];
-        for n in 0..N {
-            let y = x[n][i] - mean[n];
-            sum = y.mul_add(y, sum);
-        }
-        square[i] = sum;
-    }
-}
-
-/// `to_j = sum_k e_k pull_kj` over the components that are live.
-#[inline(always)]
-fn weighted<R: Real>(e: &[Lanes<R>], live: &[usize], pull: &[R], to: &mut [Lanes<R>]) {
-    let dim = to.len();
-    to.fill([R::ZERO; LANES]);
-    let (eights, rest) = live.as_chunks::<CHUNK>();
-    for k in eights {
-        let (tiles, last) = to.as_chunks_mut::<TILE>();
-        for (tile, to) in tiles.iter_mut().enumerate() {
-            add_weighted(e, k, &pull[tile * TILE..], dim, to);
-        }
-        let before = dim - last.len();
-        for (j, to) in last.iter_mut().enumerate() {
-            add_weighted(e, k, &pull[before + j..], dim, std::array::from_mut(to));
-        }
-    }
-    for &k in rest {
-        for (to, p) in to.iter_mut().zip(&pull[k * dim..]) {
-            for i in 0..LANES {
-                to[i] = e[k][i].mul_add(*p, to[i]);
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn add_weighted<R: Real, const J: usize>(
-    e: &[Lanes<R>],
-    k: &[usize; CHUNK],
-    pull: &[R],
-    dim: usize,
-    to: &mut [Lanes<R>; J],
+fn turn<S: Simd, R: Real>(
+    simd: S,
+    x: &[Lanes<R>],
+    mean: &[R],
+    into: &[R],
+    off: &mut [Lanes<R>],
+    to: &mut [Lanes<R>],
 ) {
-    let e = k.map(|k| &e[k]);
-    let pull: [[R; CHUNK]; J] = std::array::from_fn(|j| k.map(|k| pull[k * dim + j]));
-    for i in 0..LANES {
-        for j in 0..J {
-            let mut sum = to[j][i];
-            for n in 0..CHUNK {
-                sum = e[n][i].mul_add(pull[j][n], sum);
-            }
-            to[j][i] = sum;
-        }
+    for ((off, x), m) in off.iter_mut().zip(x).zip(mean) {
+        let m = R::splat(simd, *m);
+        each::<S, R>(
+            off,
+            x,
+            #[inline(always)]
+            |_, x| R::minus(simd, x, m),
+        );
+    }
+    to.fill([R::ZERO; LANES]);
+    add_product(simd, into, off, to);
+}
+
+/// `to_n += sum_k table[k][n] v_k`.
+#[inline(always)]
+fn add_product<S: Simd, R: Real>(simd: S, table: &[R], v: &[Lanes<R>], to: &mut [Lanes<R>]) {
+    let width = to.len();
+    accumulate::<S, R>(
+        v.iter().enumerate(),
+        to,
+        #[inline(always)]
+        |sum, v, k, n| R::fused(simd, R::splat(simd, table[k * width + n]), v, sum),
+    );
+}
+
+/// `to = f(to, from)`.
+#[inline(always)]
+fn each<S: Simd, R: Real>(
+    to: &mut Lanes<R>,
+    from: &Lanes<R>,
+    f: impl Fn(R::Register<S>, R::Register<S>) -> R::Register<S>,
+) {
+    for (to, from) in R::registers_mut::<S>(to).iter_mut().zip(R::registers::<S>(from)) {
+        *to = f(*to, *from);
     }
 }
 
-/// Whether a sample gives a component any weight.
+/// Whether a sample gives a component any weight, by its logits less the largest.
 #[inline(always)]
-fn any_positive<R: Real>(e: &Lanes<R>) -> bool {
-    let (eights, _) = e.as_chunks::<8>();
+fn any_weight<R: Real>(l: &Lanes<R>) -> bool {
+    let (eights, _) = l.as_chunks::<8>();
     let mut most = eights[0];
     for eight in &eights[1..] {
         for i in 0..8 {
             most[i] = most[i].max(eight[i]);
         }
     }
-    most.iter().any(|m| *m > R::ZERO)
-}
-
-/// Deviations from a mean, in an eigenbasis.
-#[inline(always)]
-fn turn<R: Real>(basis: &[R], x: &[Lanes<R>], mean: &[R], to: &mut [Lanes<R>]) {
-    for (to, direction) in to.iter_mut().zip(basis.chunks_exact(x.len())) {
-        let mut sum = [R::ZERO; LANES];
-        for ((x, m), u) in x.iter().zip(mean).zip(direction) {
-            for i in 0..LANES {
-                sum[i] = (x[i] - *m).mul_add(*u, sum[i]);
-            }
-        }
-        *to = sum;
-    }
+    most.iter().any(|m| *m >= R::LEAST_EXPONENT)
 }
 
 /// The narrowest kind that holds all covariances of a mixture.
