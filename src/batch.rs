@@ -163,7 +163,7 @@ impl<R: Real, F: FnMut(&[Lanes<R>], &mut [Lanes<R>])> pulp::NullaryFnOnce for Ma
 /// `to = sum_k c_k v_k`, up to four terms in a pass.
 struct Combine<'a, R> {
     terms: &'a [(f64, &'a Batch<R>)],
-    to: &'a mut [Lanes<R>],
+    to: &'a mut [R],
 }
 
 impl<R: Real> pulp::NullaryFnOnce for Combine<'_, R> {
@@ -172,47 +172,37 @@ impl<R: Real> pulp::NullaryFnOnce for Combine<'_, R> {
     fn call(self) {
         let Combine { terms, to } = self;
         let (wide, rest) = terms.split_at(terms.len().min(4));
-        let of = |k: usize| (R::from_f64(wide[k].0), &wide[k].1.blocks);
+        let of = |k: usize| (R::from_f64(wide[k].0), wide[k].1.blocks.as_flattened());
         match wide.len() {
             1 => {
                 let (a, x) = of(0);
                 for (to, x) in to.iter_mut().zip(x) {
-                    for i in 0..LANES {
-                        to[i] = a * x[i];
-                    }
+                    *to = a * *x;
                 }
             }
             2 => {
                 let ((a, x), (b, y)) = (of(0), of(1));
                 for ((to, x), y) in to.iter_mut().zip(x).zip(y) {
-                    for i in 0..LANES {
-                        to[i] = b.mul_add(y[i], a * x[i]);
-                    }
+                    *to = b.mul_add(*y, a * *x);
                 }
             }
             3 => {
                 let ((a, x), (b, y), (c, z)) = (of(0), of(1), of(2));
                 for (((to, x), y), z) in to.iter_mut().zip(x).zip(y).zip(z) {
-                    for i in 0..LANES {
-                        to[i] = c.mul_add(z[i], b.mul_add(y[i], a * x[i]));
-                    }
+                    *to = c.mul_add(*z, b.mul_add(*y, a * *x));
                 }
             }
             _ => {
                 let ((a, x), (b, y), (c, z), (d, w)) = (of(0), of(1), of(2), of(3));
                 for ((((to, x), y), z), w) in to.iter_mut().zip(x).zip(y).zip(z).zip(w) {
-                    for i in 0..LANES {
-                        to[i] = d.mul_add(w[i], c.mul_add(z[i], b.mul_add(y[i], a * x[i])));
-                    }
+                    *to = d.mul_add(*w, c.mul_add(*z, b.mul_add(*y, a * *x)));
                 }
             }
         }
         for (c, v) in rest {
             let c = R::from_f64(*c);
-            for (to, x) in to.iter_mut().zip(&v.blocks) {
-                for i in 0..LANES {
-                    to[i] = c.mul_add(x[i], to[i]);
-                }
+            for (to, x) in to.iter_mut().zip(v.blocks.as_flattened()) {
+                *to = c.mul_add(*x, *to);
             }
         }
     }
@@ -242,7 +232,7 @@ impl<R: Precision> Space for Batch<R> {
         let shape = |w: &Self| (w.dim, w.first, w.len);
         assert!(terms.iter().all(|(_, w)| shape(w) == shape(v)), "batches of different shapes were combined");
         let mut out = v.like();
-        vectorised(Combine { terms, to: &mut out.blocks });
+        vectorised(Combine { terms, to: out.blocks.as_flattened_mut() });
         out.rounding.apply(&mut out.blocks);
         out
     }

@@ -16,7 +16,7 @@ use crate::real::Real;
 use crate::schedule::Level;
 
 use super::tile::accumulate;
-use super::{Covariance, Mixture};
+use super::{Component, Covariance, Mixture};
 
 /// Which of the three forms of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,83 +60,33 @@ enum Shape<R> {
 impl<R: Real> Kernel<R> {
     pub(in crate::data) fn new(mixture: &Mixture, at: &Level, form: Form) -> Self {
         let (dim, alpha) = (mixture.dim, at.alpha);
+        let components = &mixture.components;
+        let each = components.len() * components[0].covariance.variances().len();
+        let (mut half, mut mean) = (Vec::with_capacity(each), Vec::with_capacity(components.len() * dim));
+        let mut log_weight = Vec::with_capacity(components.len());
         let least = R::LEAST_VARIANCE.to_f64();
-        let variance = |c: f64| at.marginal_variance(c).max(least);
-        let (half, gain, rest): (Vec<f64>, Vec<f64>, Vec<f64>) = {
-            let all = mixture.components.iter().flat_map(|c| c.covariance.variances());
-            // (1/2v, gain, b - alpha g): the last without cancellation, 1 - alpha^2 c/v = sigma^2/v.
-            let three = |&c: &f64| {
-                let v = variance(c);
-                let (gain, rest) = match form {
-                    Form::Denoised => (alpha * c / v, (at.sigma * at.sigma).max(least) / v),
-                    Form::Eps => (at.sigma / v, -alpha * at.sigma / v),
-                    Form::Score => (-1.0 / v, alpha / v),
-                };
-                (-0.5 / v, gain, rest)
-            };
-            let mut lists = (Vec::new(), Vec::new(), Vec::new());
-            for (h, g, r) in all.map(three) {
-                lists.0.push(h);
-                lists.1.push(g);
-                lists.2.push(r);
+        for Component { weight, mean: mu, covariance } in components {
+            let variances = covariance.variances();
+            let mut logs = 0.0;
+            for c in variances {
+                let v = at.marginal_variance(*c).max(least);
+                logs += v.ln();
+                half.push(R::from_f64(-0.5 / v));
             }
-            lists
-        };
-        let log_weight: Vec<f64> = mixture
-            .components
-            .iter()
-            .map(|c| {
-                let repeated = dim as f64 / c.covariance.variances().len() as f64;
-                let logs: f64 = c.covariance.variances().iter().map(|c| variance(*c).ln()).sum();
-                c.weight.ln() - 0.5 * repeated * logs
-            })
-            .collect();
+            log_weight.push(weight.ln() - 0.5 * (dim / variances.len()) as f64 * logs);
+            mean.extend(mu.iter().map(|mu| R::from_f64(alpha * mu)));
+        }
         let shift = log_weight.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let real = |list: &[f64]| list.iter().map(|x| R::from_f64(*x)).collect::<Vec<R>>();
-        let means = || mixture.components.iter().map(|c| &c.mean);
-        let shape = match mixture.kind() {
-            Kind::Full => {
-                let bases: Vec<Vec<f64>> =
-                    mixture.components.iter().map(|c| c.covariance.basis(dim)).collect();
-                let turned = |u: &Vec<f64>| {
-                    (0..dim * dim).map(|at| R::from_f64(u[at % dim * dim + at / dim])).collect::<Vec<R>>()
-                };
-                Shape::Full {
-                    gain: real(&gain),
-                    mean: match form {
-                        Form::Denoised => means().flatten().map(|x| R::from_f64(*x)).collect(),
-                        _ => vec![R::ZERO; mixture.components.len() * dim],
-                    },
-                    into: bases.iter().flat_map(turned).collect(),
-                    back: bases.iter().flat_map(|u| real(u)).collect(),
-                    off: vec![[R::ZERO; LANES]; dim],
-                    turned: vec![[R::ZERO; LANES]; dim],
-                }
-            }
-            _ => {
-                let per = gain.len() / mixture.components.len();
-                let row = |(k, mu): (usize, &Vec<f64>)| {
-                    let own = k * per..(k + 1) * per;
-                    let rest = rest[own.clone()].iter().cycle();
-                    let pull: Vec<f64> = mu.iter().zip(rest).map(|(mu, rest)| rest * mu).collect();
-                    [real(&pull), real(&gain[own])].concat()
-                };
-                Shape::Axes {
-                    table: means().enumerate().flat_map(row).collect(),
-                    sums: vec![[R::ZERO; LANES]; dim + per],
-                }
-            }
-        };
         Kernel {
             arch: Arch::new(),
             dim,
             log_weight: log_weight.iter().map(|l| R::from_f64(l - shift)).collect(),
             shift,
-            mean: means().flatten().map(|mu| R::from_f64(alpha * mu)).collect(),
-            half: real(&half),
-            shape,
-            logits: vec![[R::ZERO; LANES]; mixture.components.len()],
-            live: Vec::new(),
+            mean,
+            half,
+            shape: Shape::new(mixture, at, form),
+            logits: vec![[R::ZERO; LANES]; components.len()],
+            live: Vec::with_capacity(components.len()),
         }
     }
 
@@ -153,6 +103,57 @@ impl<R: Real> Kernel<R> {
     /// Weights of the components after [`Kernel::weigh`], not normalised.
     pub(in crate::data) fn weights(&self) -> &[Lanes<R>] {
         &self.logits
+    }
+}
+
+impl<R: Real> Shape<R> {
+    fn new(mixture: &Mixture, at: &Level, form: Form) -> Self {
+        let (dim, alpha, components) = (mixture.dim, at.alpha, &mixture.components);
+        let least = R::LEAST_VARIANCE.to_f64();
+        // (gain, b - alpha g): the latter without cancellation, 1 - alpha^2 c/v = sigma^2/v.
+        let gain_and_rest = |&c: &f64| {
+            let v = at.marginal_variance(c).max(least);
+            match form {
+                Form::Denoised => (alpha * c / v, (at.sigma * at.sigma).max(least) / v),
+                Form::Eps => (at.sigma / v, -alpha * at.sigma / v),
+                Form::Score => (-1.0 / v, alpha / v),
+            }
+        };
+        let per = components[0].covariance.variances().len();
+        if mixture.kind() == Kind::Full {
+            let bases: Vec<Vec<f64>> = components.iter().map(|c| c.covariance.basis(dim)).collect();
+            let transposed = |u: &Vec<f64>| {
+                (0..dim * dim).map(|at| R::from_f64(u[at % dim * dim + at / dim])).collect::<Vec<R>>()
+            };
+            let b = if form == Form::Denoised { 1.0 } else { 0.0 };
+            return Shape::Full {
+                gain: components
+                    .iter()
+                    .flat_map(|c| c.covariance.variances())
+                    .map(|c| R::from_f64(gain_and_rest(c).0))
+                    .collect(),
+                mean: components.iter().flat_map(|c| &c.mean).map(|mu| R::from_f64(b * mu)).collect(),
+                into: bases.iter().flat_map(transposed).collect(),
+                back: bases.iter().flatten().map(|u| R::from_f64(*u)).collect(),
+                off: vec![[R::ZERO; LANES]; dim],
+                turned: vec![[R::ZERO; LANES]; dim],
+            };
+        }
+        let mut table = Vec::with_capacity(components.len() * (dim + per));
+        for Component { mean, covariance, .. } in components {
+            match covariance.variances() {
+                [c] => {
+                    let (gain, rest) = gain_and_rest(c);
+                    table.extend(mean.iter().map(|mu| R::from_f64(rest * mu)));
+                    table.push(R::from_f64(gain));
+                }
+                all => {
+                    table.extend(mean.iter().zip(all).map(|(mu, c)| R::from_f64(gain_and_rest(c).1 * mu)));
+                    table.extend(all.iter().map(|c| R::from_f64(gain_and_rest(c).0)));
+                }
+            }
+        }
+        Shape::Axes { table, sums: vec![[R::ZERO; LANES]; dim + per] }
     }
 }
 
