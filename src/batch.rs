@@ -4,6 +4,8 @@
 //! array of fixed length, and a loop over it becomes a few vector instructions. Blocks are always whole; the last one's
 //! surplus are further samples that nobody reads.
 
+use std::ops::{Deref, DerefMut};
+
 use crate::real::{Real, vectorised};
 use crate::run::Recorded;
 use crate::solver::registry::{Erased, RunOn};
@@ -23,7 +25,53 @@ pub struct Batch<R = f64> {
     first: u64,
     len: usize,
     rounding: Rounding,
-    blocks: Vec<Lanes<R>>,
+    blocks: Aligned<R>,
+}
+
+/// Coordinates of blocks, the first at the start of a cache line: a register loaded across two lines costs as much as two.
+#[derive(Debug)]
+pub(crate) struct Aligned<T> {
+    values: Vec<T>,
+    start: usize,
+    len: usize,
+}
+
+impl<T: Clone> Aligned<T> {
+    /// So many coordinates of one value.
+    pub(crate) fn filled(coordinates: usize, value: T) -> Self {
+        const LINE: usize = 64;
+        let (len, spare) = (coordinates * LANES, LINE / size_of::<T>());
+        let values = vec![value; len + spare];
+        let start = values.as_ptr().align_offset(LINE).min(spare);
+        Aligned { values, start, len }
+    }
+}
+
+impl<T> Deref for Aligned<T> {
+    type Target = [Lanes<T>];
+    fn deref(&self) -> &[Lanes<T>] {
+        self.values[self.start..self.start + self.len].as_chunks().0
+    }
+}
+
+impl<T> DerefMut for Aligned<T> {
+    fn deref_mut(&mut self) -> &mut [Lanes<T>] {
+        self.values[self.start..self.start + self.len].as_chunks_mut().0
+    }
+}
+
+impl<T: Clone> Clone for Aligned<T> {
+    fn clone(&self) -> Self {
+        let mut copy = Aligned::filled(self.len / LANES, self.values[0].clone());
+        copy.clone_from_slice(self);
+        copy
+    }
+}
+
+impl<T: PartialEq> PartialEq for Aligned<T> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
 }
 
 /// What every state is rounded to after it is computed: a state of a narrower type than it is computed in.
@@ -58,7 +106,7 @@ impl<R: Real> Batch<R> {
     /// If there are no coordinates.
     pub fn zeros(dim: usize, first: u64, len: usize) -> Self {
         assert!(dim > 0, "a sample has a coordinate");
-        let blocks = vec![[R::ZERO; LANES]; dim * len.div_ceil(LANES)];
+        let blocks = Aligned::filled(dim * len.div_ceil(LANES), R::ZERO);
         Batch { dim, first, len, rounding: Rounding::None, blocks }
     }
 
@@ -138,7 +186,7 @@ impl<R: Real> Batch<R> {
     }
 
     fn like(&self) -> Self {
-        Batch { blocks: vec![[R::ZERO; LANES]; self.blocks.len()], ..*self }
+        Batch { blocks: Aligned::filled(self.blocks.len(), R::ZERO), ..*self }
     }
 }
 

@@ -11,7 +11,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::batch::{LANES, Lanes};
+use crate::batch::{Aligned, LANES, Lanes};
 use crate::real::Real;
 use crate::schedule::Level;
 
@@ -43,7 +43,7 @@ pub(in crate::data) struct Kernel<R> {
     half: Vec<R>,
     shape: Shape<R>,
     /// Logits, then weights, of a block.
-    logits: Vec<Lanes<R>>,
+    logits: Aligned<R>,
     /// Components with a weight that is not 0.
     live: Vec<usize>,
 }
@@ -52,9 +52,9 @@ pub(in crate::data) struct Kernel<R> {
 enum Shape<R> {
     /// Isotropic or diagonal. A row of `table` is, of one component, `(b - alpha g) mu`, then its gains: one, or one a
     /// coordinate. `sums` are its columns summed with the weights.
-    Axes { table: Vec<R>, sums: Vec<Lanes<R>> },
+    Axes { table: Vec<R>, sums: Aligned<R> },
     /// `into[(k dim + j) dim + i] = back[(k dim + i) dim + j]` is coordinate `j` of direction `i`; `mean = b mu`.
-    Full { gain: Vec<R>, mean: Vec<R>, into: Vec<R>, back: Vec<R>, off: Vec<Lanes<R>>, turned: Vec<Lanes<R>> },
+    Full { gain: Vec<R>, mean: Vec<R>, into: Vec<R>, back: Vec<R>, off: Aligned<R>, turned: Aligned<R> },
 }
 
 impl<R: Real> Kernel<R> {
@@ -85,7 +85,7 @@ impl<R: Real> Kernel<R> {
             mean,
             half,
             shape: Shape::new(mixture, at, form),
-            logits: vec![[R::ZERO; LANES]; components.len()],
+            logits: Aligned::filled(components.len(), R::ZERO),
             live: Vec::with_capacity(components.len()),
         }
     }
@@ -135,8 +135,8 @@ impl<R: Real> Shape<R> {
                 mean: components.iter().flat_map(|c| &c.mean).map(|mu| R::from_f64(b * mu)).collect(),
                 into: bases.iter().flat_map(transposed).collect(),
                 back: bases.iter().flatten().map(|u| R::from_f64(*u)).collect(),
-                off: vec![[R::ZERO; LANES]; dim],
-                turned: vec![[R::ZERO; LANES]; dim],
+                off: Aligned::filled(dim, R::ZERO),
+                turned: Aligned::filled(dim, R::ZERO),
             };
         }
         let mut table = Vec::with_capacity(components.len() * (dim + per));
@@ -153,7 +153,7 @@ impl<R: Real> Shape<R> {
                 }
             }
         }
-        Shape::Axes { table, sums: vec![[R::ZERO; LANES]; dim + per] }
+        Shape::Axes { table, sums: Aligned::filled(dim + per, R::ZERO) }
     }
 }
 
