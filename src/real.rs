@@ -84,6 +84,8 @@ pub trait Registers: Sized {
     fn over<S: Simd>(simd: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
     /// The larger one of each two.
     fn larger<S: Simd>(simd: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    /// The largest value in a register.
+    fn largest<S: Simd>(simd: S, a: Self::Register<S>) -> Self;
     /// `a b + c`, rounded once.
     fn fused<S: Simd>(
         simd: S,
@@ -94,7 +96,7 @@ pub trait Registers: Sized {
 }
 
 macro_rules! registers {
-    ($real:ty, $register:ident, $from:ident, $from_mut:ident, $splat:ident, $fused:ident, $($name:ident = $op:ident),*) => {
+    ($real:ty, $register:ident, $from:ident, $from_mut:ident, $splat:ident, $fused:ident, $largest:ident, $($name:ident = $op:ident),*) => {
         impl Registers for $real {
             type Register<S: Simd> = S::$register;
             #[inline(always)]
@@ -113,6 +115,10 @@ macro_rules! registers {
             fn fused<S: Simd>(simd: S, a: S::$register, b: S::$register, c: S::$register) -> S::$register {
                 simd.$fused(a, b, c)
             }
+            #[inline(always)]
+            fn largest<S: Simd>(simd: S, a: S::$register) -> Self {
+                simd.$largest(a)
+            }
             $(#[inline(always)]
             fn $name<S: Simd>(simd: S, a: S::$register, b: S::$register) -> S::$register {
                 simd.$op(a, b)
@@ -127,6 +133,7 @@ registers!(
     as_mut_simd_f32s,
     splat_f32s,
     mul_add_f32s,
+    reduce_max_f32s,
     plus = add_f32s,
     minus = sub_f32s,
     times = mul_f32s,
@@ -140,6 +147,7 @@ registers!(
     as_mut_simd_f64s,
     splat_f64s,
     mul_add_f64s,
+    reduce_max_f64s,
     plus = add_f64s,
     minus = sub_f64s,
     times = mul_f64s,

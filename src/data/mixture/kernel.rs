@@ -15,7 +15,7 @@ use crate::batch::{Aligned, LANES, Lanes};
 use crate::real::Real;
 use crate::schedule::Level;
 
-use super::tile::accumulate;
+use super::tile::{accumulate, fused, replace, zip, zip_mut};
 use super::{Component, Covariance, Mixture};
 
 /// Which of the three forms of a model.
@@ -32,15 +32,10 @@ const MANY: usize = 8;
 /// A mixture at a noise level, in the precision of the samples.
 pub(in crate::data) struct Kernel<R> {
     arch: Arch,
-    dim: usize,
     /// `ln w_k - sum_j ln v_kj / 2`, less the largest of them.
     log_weight: Vec<R>,
     /// The largest of them.
     pub(in crate::data) shift: f64,
-    /// `alpha mu_kj`.
-    mean: Vec<R>,
-    /// `-1/(2v)`: one a component, or one a coordinate or direction of each.
-    half: Vec<R>,
     shape: Shape<R>,
     /// Logits, then weights, of a block.
     logits: Aligned<R>,
@@ -48,42 +43,52 @@ pub(in crate::data) struct Kernel<R> {
     live: Vec<usize>,
 }
 
-/// What depends on the kind of covariance.
+/// What depends on the kind of covariance. Tables are laid out as the sums over them run.
 enum Shape<R> {
-    /// Isotropic or diagonal. A row of `table` is, of one component, `(b - alpha g) mu`, then its gains: one, or one a
-    /// coordinate. `sums` are its columns summed with the weights.
-    Axes { table: Vec<R>, sums: Aligned<R> },
-    /// `into[(k dim + j) dim + i] = back[(k dim + i) dim + j]` is coordinate `j` of direction `i`; `mean = b mu`.
-    Full { gain: Vec<R>, mean: Vec<R>, into: Vec<R>, back: Vec<R>, off: Aligned<R>, turned: Aligned<R> },
+    /// Isotropic or diagonal.
+    Axes {
+        /// `alpha mu_kj` at `[j][k]`.
+        mean: Vec<R>,
+        /// `-1/(2v)`: at `[k]`, or at `[j][k]`.
+        half: Vec<R>,
+        /// A row a component: `(b - alpha g) mu`, then its gains, one or one a coordinate.
+        table: Vec<R>,
+        /// The columns of the table, summed with the weights.
+        sums: Aligned<R>,
+    },
+    /// Any other: everything at `[k]`, one number a coordinate or a direction.
+    Full {
+        /// `alpha mu`.
+        mean: Vec<R>,
+        /// `-1/(2v)`.
+        half: Vec<R>,
+        gain: Vec<R>,
+        /// `b mu`.
+        pull: Vec<R>,
+        /// Coordinate `j` of direction `i` at `[k][j][i]`.
+        into: Vec<R>,
+        /// The same at `[k][i][j]`.
+        back: Vec<R>,
+        /// Deviations from a mean, and the same along the directions.
+        off: Aligned<R>,
+        turned: Aligned<R>,
+    },
 }
 
 impl<R: Real> Kernel<R> {
     pub(in crate::data) fn new(mixture: &Mixture, at: &Level, form: Form) -> Self {
-        let (dim, alpha) = (mixture.dim, at.alpha);
         let components = &mixture.components;
-        let each = components.len() * components[0].covariance.variances().len();
-        let (mut half, mut mean) = (Vec::with_capacity(each), Vec::with_capacity(components.len() * dim));
-        let mut log_weight = Vec::with_capacity(components.len());
-        let least = R::LEAST_VARIANCE.to_f64();
-        for Component { weight, mean: mu, covariance } in components {
-            let variances = covariance.variances();
-            let mut logs = 0.0;
-            for c in variances {
-                let v = at.marginal_variance(*c).max(least);
-                logs += v.ln();
-                half.push(R::from_f64(-0.5 / v));
-            }
-            log_weight.push(weight.ln() - 0.5 * (dim / variances.len()) as f64 * logs);
-            mean.extend(mu.iter().map(|mu| R::from_f64(alpha * mu)));
-        }
-        let shift = log_weight.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let log_weight = |c: &Component| {
+            let variances = c.covariance.variances();
+            let logs: f64 = variances.iter().map(|c| variance::<R>(at, *c).ln()).sum();
+            c.weight.ln() - 0.5 * (mixture.dim / variances.len()) as f64 * logs
+        };
+        let log_weights: Vec<f64> = components.iter().map(log_weight).collect();
+        let shift = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         Kernel {
             arch: Arch::new(),
-            dim,
-            log_weight: log_weight.iter().map(|l| R::from_f64(l - shift)).collect(),
+            log_weight: log_weights.iter().map(|l| R::from_f64(l - shift)).collect(),
             shift,
-            mean,
-            half,
             shape: Shape::new(mixture, at, form),
             logits: Aligned::filled(components.len(), R::ZERO),
             live: Vec::with_capacity(components.len()),
@@ -106,54 +111,77 @@ impl<R: Real> Kernel<R> {
     }
 }
 
+/// What a component's variance is at a level, and divided by.
+fn variance<R: Real>(at: &Level, c: f64) -> f64 {
+    at.marginal_variance(c).max(R::LEAST_VARIANCE.to_f64())
+}
+
+/// (gain, b - alpha g): the latter without cancellation, 1 - alpha^2 c/v = sigma^2/v.
+fn gain_and_rest<R: Real>(at: &Level, form: Form, c: f64) -> (f64, f64) {
+    let (v, least) = (variance::<R>(at, c), R::LEAST_VARIANCE.to_f64());
+    match form {
+        Form::Denoised => (at.alpha * c / v, (at.sigma * at.sigma).max(least) / v),
+        Form::Eps => (at.sigma / v, -at.alpha * at.sigma / v),
+        Form::Score => (-1.0 / v, at.alpha / v),
+    }
+}
+
 impl<R: Real> Shape<R> {
     fn new(mixture: &Mixture, at: &Level, form: Form) -> Self {
-        let (dim, alpha, components) = (mixture.dim, at.alpha, &mixture.components);
-        let least = R::LEAST_VARIANCE.to_f64();
-        // (gain, b - alpha g): the latter without cancellation, 1 - alpha^2 c/v = sigma^2/v.
-        let gain_and_rest = |&c: &f64| {
-            let v = at.marginal_variance(c).max(least);
-            match form {
-                Form::Denoised => (alpha * c / v, (at.sigma * at.sigma).max(least) / v),
-                Form::Eps => (at.sigma / v, -alpha * at.sigma / v),
-                Form::Score => (-1.0 / v, alpha / v),
-            }
-        };
+        match mixture.kind() {
+            Kind::Full => Shape::full(mixture, at, form),
+            _ => Shape::axes(mixture, at, form),
+        }
+    }
+
+    fn axes(mixture: &Mixture, at: &Level, form: Form) -> Self {
+        let (dim, components) = (mixture.dim, &mixture.components);
         let per = components[0].covariance.variances().len();
-        if mixture.kind() == Kind::Full {
-            let bases: Vec<Vec<f64>> = components.iter().map(|c| c.covariance.basis(dim)).collect();
-            let transposed = |u: &Vec<f64>| {
-                (0..dim * dim).map(|at| R::from_f64(u[at % dim * dim + at / dim])).collect::<Vec<R>>()
-            };
-            let b = if form == Form::Denoised { 1.0 } else { 0.0 };
-            return Shape::Full {
-                gain: components
-                    .iter()
-                    .flat_map(|c| c.covariance.variances())
-                    .map(|c| R::from_f64(gain_and_rest(c).0))
-                    .collect(),
-                mean: components.iter().flat_map(|c| &c.mean).map(|mu| R::from_f64(b * mu)).collect(),
-                into: bases.iter().flat_map(transposed).collect(),
-                back: bases.iter().flatten().map(|u| R::from_f64(*u)).collect(),
-                off: Aligned::filled(dim, R::ZERO),
-                turned: Aligned::filled(dim, R::ZERO),
-            };
-        }
-        let mut table = Vec::with_capacity(components.len() * (dim + per));
-        for Component { mean, covariance, .. } in components {
-            match covariance.variances() {
-                [c] => {
-                    let (gain, rest) = gain_and_rest(c);
-                    table.extend(mean.iter().map(|mu| R::from_f64(rest * mu)));
-                    table.push(R::from_f64(gain));
-                }
-                all => {
-                    table.extend(mean.iter().zip(all).map(|(mu, c)| R::from_f64(gain_and_rest(c).1 * mu)));
-                    table.extend(all.iter().map(|c| R::from_f64(gain_and_rest(c).0)));
-                }
+        let count = components.len();
+        let (mut mean, mut half) = (vec![R::ZERO; dim * count], vec![R::ZERO; per * count]);
+        let mut table = Vec::with_capacity(count * (dim + per));
+        let mut coefficients = Vec::with_capacity(per);
+        for (k, Component { mean: mu, covariance, .. }) in components.iter().enumerate() {
+            for (mean, mu) in mean[k..].iter_mut().step_by(count).zip(mu) {
+                *mean = R::from_f64(at.alpha * mu);
             }
+            for (half, c) in half[k..].iter_mut().step_by(count).zip(covariance.variances()) {
+                *half = R::from_f64(-0.5 / variance::<R>(at, *c));
+            }
+            coefficients.clear();
+            coefficients.extend(covariance.variances().iter().map(|c| gain_and_rest::<R>(at, form, *c)));
+            match coefficients[..] {
+                [(_, rest)] => table.extend(mu.iter().map(|mu| R::from_f64(rest * mu))),
+                _ => table.extend(mu.iter().zip(&coefficients).map(|(mu, c)| R::from_f64(c.1 * mu))),
+            }
+            table.extend(coefficients.iter().map(|c| R::from_f64(c.0)));
         }
-        Shape::Axes { table, sums: Aligned::filled(dim + per, R::ZERO) }
+        Shape::Axes { mean, half, table, sums: Aligned::filled(dim + per, R::ZERO) }
+    }
+
+    fn full(mixture: &Mixture, at: &Level, form: Form) -> Self {
+        let (dim, components) = (mixture.dim, &mixture.components);
+        let means = |factor: f64| {
+            let all = components.iter().flat_map(|c| &c.mean);
+            all.map(|mu| R::from_f64(factor * mu)).collect()
+        };
+        let variances = |f: &dyn Fn(f64) -> f64| {
+            let all = components.iter().flat_map(|c| c.covariance.variances());
+            all.map(|c| R::from_f64(f(*c))).collect()
+        };
+        let bases: Vec<Vec<f64>> = components.iter().map(|c| c.covariance.basis(dim)).collect();
+        let transposed =
+            |u: &Vec<f64>| (0..dim * dim).map(|at| u[at % dim * dim + at / dim]).collect::<Vec<f64>>();
+        Shape::Full {
+            mean: means(at.alpha),
+            half: variances(&|c| -0.5 / variance::<R>(at, c)),
+            gain: variances(&|c| gain_and_rest::<R>(at, form, c).0),
+            pull: means(if form == Form::Denoised { 1.0 } else { 0.0 }),
+            into: bases.iter().flat_map(transposed).map(R::from_f64).collect(),
+            back: bases.iter().flatten().map(|u| R::from_f64(*u)).collect(),
+            off: Aligned::filled(dim, R::ZERO),
+            turned: Aligned::filled(dim, R::ZERO),
+        }
     }
 }
 
@@ -168,75 +196,61 @@ impl<R: Real> WithSimd for Apply<'_, R> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Apply { kernel, x, to } = self;
-        let (_, sum) = Weigh { kernel: &mut *kernel, x }.with_simd(simd);
+        let (_, mut inverse) = Weigh { kernel: &mut *kernel, x }.with_simd(simd);
         let one = R::splat(simd, R::ONE);
-        let mut inverse = sum;
-        each::<S, R>(
-            &mut inverse,
-            &sum,
-            #[inline(always)]
-            |_, sum| R::over(simd, one, sum),
-        );
-        let dim = x.len();
-        let Kernel { mean: means, shape, logits, live, .. } = kernel;
+        for sum in R::registers_mut::<S>(&mut inverse) {
+            *sum = R::over(simd, one, *sum);
+        }
+        let Kernel { shape, logits, live, .. } = kernel;
+        let (dim, logits): (usize, &[Lanes<R>]) = (x.len(), logits);
         match shape {
-            Shape::Axes { table, sums } => {
-                let width = sums.len();
-                sums.fill([R::ZERO; LANES]);
+            Shape::Axes { table, sums, .. } => {
                 let terms = live.iter().map(
                     #[inline(always)]
                     |&k| (k, &logits[k]),
                 );
-                accumulate::<S, R>(
-                    terms,
-                    sums,
-                    #[inline(always)]
-                    |sum, e, k, n| R::fused(simd, R::splat(simd, table[k * width + n]), e, sum),
-                );
+                accumulate(simd, terms, [table], sums, fused::<S, R>, replace::<S, R>);
                 let (pulls, slopes) = sums.split_at(dim);
                 for (j, ((to, x), pull)) in to.iter_mut().zip(x).zip(pulls).enumerate() {
-                    let slope = &slopes[j.min(slopes.len() - 1)];
-                    let slope = R::registers::<S>(slope).iter().zip(R::registers::<S>(&inverse));
-                    let terms = R::registers::<S>(x).iter().zip(R::registers::<S>(pull)).zip(slope);
-                    for (to, ((x, pull), (slope, inverse))) in R::registers_mut::<S>(to).iter_mut().zip(terms)
-                    {
-                        *to = R::times(simd, R::fused(simd, *slope, *x, *pull), *inverse);
+                    *to = *pull;
+                    let factors = zip::<S, R>(x, &slopes[j.min(slopes.len() - 1)]);
+                    for ((to, inverse), (x, slope)) in zip_mut::<S, R>(to, &inverse).zip(factors) {
+                        *to = R::times(simd, R::fused(simd, *slope, *x, *to), *inverse);
                     }
                 }
             }
-            Shape::Full { gain, mean, into, back, off, turned } => {
+            Shape::Full { mean, gain, pull, into, back, off, turned, .. } => {
                 to.fill([R::ZERO; LANES]);
                 for &k in &*live {
                     let own = k * dim..(k + 1) * dim;
-                    turn(simd, x, &means[own.clone()], &into[k * dim * dim..], off, turned);
-                    let e = &logits[k];
-                    for (y, g) in turned.iter_mut().zip(&gain[own.clone()]) {
-                        let g = R::splat(simd, *g);
-                        each::<S, R>(
-                            y,
-                            e,
-                            #[inline(always)]
-                            |y, e| R::times(simd, R::times(simd, y, g), e),
-                        );
+                    turn(simd, x, &mean[own.clone()], &into[k * dim * dim..], off, turned);
+                    for (y, gain) in turned.iter_mut().zip(&gain[own.clone()]) {
+                        let gain = R::splat(simd, *gain);
+                        for (y, e) in zip_mut::<S, R>(y, &logits[k]) {
+                            *y = R::times(simd, R::times(simd, *y, gain), *e);
+                        }
                     }
-                    for (to, mu) in to.iter_mut().zip(&mean[own]) {
-                        let mu = R::splat(simd, *mu);
-                        each::<S, R>(
-                            to,
-                            e,
-                            #[inline(always)]
-                            |to, e| R::fused(simd, e, mu, to),
-                        );
+                    for (to, pull) in to.iter_mut().zip(&pull[own]) {
+                        let pull = R::splat(simd, *pull);
+                        for (to, e) in zip_mut::<S, R>(to, &logits[k]) {
+                            *to = R::fused(simd, *e, pull, *to);
+                        }
                     }
-                    add_product(simd, &back[k * dim * dim..], turned, to);
+                    let back = &back[k * dim * dim..];
+                    accumulate(
+                        simd,
+                        turned.iter().enumerate(),
+                        [back],
+                        to,
+                        fused::<S, R>,
+                        #[inline(always)]
+                        |simd, to, sum, _| R::plus(simd, to, sum),
+                    );
                 }
                 for to in to {
-                    each::<S, R>(
-                        to,
-                        &inverse,
-                        #[inline(always)]
-                        |to, inverse| R::times(simd, to, inverse),
-                    );
+                    for (to, inverse) in zip_mut::<S, R>(to, &inverse) {
+                        *to = R::times(simd, *to, *inverse);
+                    }
                 }
             }
         }
@@ -254,38 +268,25 @@ impl<R: Real> WithSimd for Weigh<'_, R> {
     fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
         let Weigh { kernel, x } = self;
         kernel.find_logits(simd, x);
-        let Kernel { logits, live, dim, .. } = kernel;
-        let mut top = logits[0];
+        let Kernel { logits, live, .. } = kernel;
+        let (mut top, mut sum) = (logits[0], [R::ZERO; LANES]);
         for l in &logits[1..] {
-            each::<S, R>(
-                &mut top,
-                l,
-                #[inline(always)]
-                |top, l| R::larger(simd, top, l),
-            );
+            for (top, l) in zip_mut::<S, R>(&mut top, l) {
+                *top = R::larger(simd, *top, *l);
+            }
         }
-        let mut sum = [R::ZERO; LANES];
         live.clear();
         for (k, l) in logits.iter_mut().enumerate() {
-            each::<S, R>(
-                l,
-                &top,
-                #[inline(always)]
-                |l, top| R::minus(simd, l, top),
-            );
-            if *dim >= MANY && !any_weight(l) {
+            if x.len() >= MANY && !any_weight(simd, l, &top) {
                 l.fill(R::ZERO);
                 continue;
             }
-            for l in l.iter_mut() {
-                *l = l.exp();
+            for i in 0..LANES {
+                l[i] = (l[i] - top[i]).exp();
             }
-            each::<S, R>(
-                &mut sum,
-                l,
-                #[inline(always)]
-                |sum, e| R::plus(simd, sum, e),
-            );
+            for (sum, e) in zip_mut::<S, R>(&mut sum, l) {
+                *sum = R::plus(simd, *sum, *e);
+            }
             live.push(k);
         }
         (top, sum)
@@ -295,54 +296,45 @@ impl<R: Real> WithSimd for Weigh<'_, R> {
 impl<R: Real> Kernel<R> {
     #[inline(always)]
     fn find_logits<S: Simd>(&mut self, simd: S, x: &[Lanes<R>]) {
-        let dim = x.len();
-        let Kernel { log_weight, mean, half, shape, logits, .. } = self;
+        let Kernel { log_weight, shape, logits, .. } = self;
+        let (dim, log_weight): (usize, &[R]) = (x.len(), log_weight);
         match shape {
-            Shape::Axes { .. } if half.len() == logits.len() => {
-                logits.fill([R::ZERO; LANES]);
-                accumulate::<S, R>(
-                    x.iter().enumerate(),
-                    logits,
-                    #[inline(always)]
-                    |sum, x, j, k| {
-                        let y = R::minus(simd, x, R::splat(simd, mean[k * dim + j]));
-                        R::fused(simd, y, y, sum)
-                    },
-                );
-                for ((l, half), log_weight) in logits.iter_mut().zip(half).zip(log_weight) {
-                    let (half, log_weight) = (R::splat(simd, *half), R::splat(simd, *log_weight));
-                    for l in R::registers_mut::<S>(l) {
-                        *l = R::fused(simd, *l, half, log_weight);
-                    }
-                }
-            }
-            Shape::Axes { .. } => {
-                for (l, log_weight) in logits.iter_mut().zip(log_weight) {
-                    l.fill(*log_weight);
-                }
-                accumulate::<S, R>(
-                    x.iter().enumerate(),
-                    logits,
-                    #[inline(always)]
-                    |sum, x, j, k| {
-                        let y = R::minus(simd, x, R::splat(simd, mean[k * dim + j]));
-                        R::fused(simd, R::times(simd, y, R::splat(simd, half[k * dim + j])), y, sum)
-                    },
-                );
-            }
-            Shape::Full { into, off, turned, .. } => {
+            Shape::Axes { mean, half, .. } if half.len() == log_weight.len() => accumulate(
+                simd,
+                x.iter().enumerate(),
+                [mean],
+                logits,
+                #[inline(always)]
+                |simd, sum, x, [mean]| {
+                    let y = R::minus(simd, x, mean);
+                    R::fused(simd, y, y, sum)
+                },
+                #[inline(always)]
+                |simd, _, sum, k| R::fused(simd, sum, R::splat(simd, half[k]), R::splat(simd, log_weight[k])),
+            ),
+            Shape::Axes { mean, half, .. } => accumulate(
+                simd,
+                x.iter().enumerate(),
+                [mean, half],
+                logits,
+                #[inline(always)]
+                |simd, sum, x, [mean, half]| {
+                    let y = R::minus(simd, x, mean);
+                    R::fused(simd, R::times(simd, y, half), y, sum)
+                },
+                #[inline(always)]
+                |simd, _, sum, k| R::plus(simd, sum, R::splat(simd, log_weight[k])),
+            ),
+            Shape::Full { mean, half, into, off, turned, .. } => {
                 for (k, l) in logits.iter_mut().enumerate() {
                     let own = k * dim..(k + 1) * dim;
                     turn(simd, x, &mean[own.clone()], &into[k * dim * dim..], off, turned);
                     l.fill(log_weight[k]);
-                    for (y, h) in turned.iter().zip(&half[own]) {
-                        let h = R::splat(simd, *h);
-                        each::<S, R>(
-                            l,
-                            y,
-                            #[inline(always)]
-                            |l, y| R::fused(simd, R::times(simd, y, h), y, l),
-                        );
+                    for (y, half) in turned.iter().zip(&half[own]) {
+                        let half = R::splat(simd, *half);
+                        for (l, y) in zip_mut::<S, R>(l, y) {
+                            *l = R::fused(simd, R::times(simd, *y, half), *y, *l);
+                        }
                     }
                 }
             }
@@ -360,54 +352,23 @@ fn turn<S: Simd, R: Real>(
     off: &mut [Lanes<R>],
     to: &mut [Lanes<R>],
 ) {
-    for ((off, x), m) in off.iter_mut().zip(x).zip(mean) {
-        let m = R::splat(simd, *m);
-        each::<S, R>(
-            off,
-            x,
-            #[inline(always)]
-            |_, x| R::minus(simd, x, m),
-        );
-    }
-    to.fill([R::ZERO; LANES]);
-    add_product(simd, into, off, to);
-}
-
-/// `to_n += sum_k table[k][n] v_k`.
-#[inline(always)]
-fn add_product<S: Simd, R: Real>(simd: S, table: &[R], v: &[Lanes<R>], to: &mut [Lanes<R>]) {
-    let width = to.len();
-    accumulate::<S, R>(
-        v.iter().enumerate(),
-        to,
-        #[inline(always)]
-        |sum, v, k, n| R::fused(simd, R::splat(simd, table[k * width + n]), v, sum),
-    );
-}
-
-/// `to = f(to, from)`.
-#[inline(always)]
-fn each<S: Simd, R: Real>(
-    to: &mut Lanes<R>,
-    from: &Lanes<R>,
-    f: impl Fn(R::Register<S>, R::Register<S>) -> R::Register<S>,
-) {
-    for (to, from) in R::registers_mut::<S>(to).iter_mut().zip(R::registers::<S>(from)) {
-        *to = f(*to, *from);
-    }
-}
-
-/// Whether a sample gives a component any weight, by its logits less the largest.
-#[inline(always)]
-fn any_weight<R: Real>(l: &Lanes<R>) -> bool {
-    let (eights, _) = l.as_chunks::<8>();
-    let mut most = eights[0];
-    for eight in &eights[1..] {
-        for i in 0..8 {
-            most[i] = most[i].max(eight[i]);
+    for ((off, x), mean) in off.iter_mut().zip(x).zip(mean) {
+        let mean = R::splat(simd, *mean);
+        for (off, x) in zip_mut::<S, R>(off, x) {
+            *off = R::minus(simd, *x, mean);
         }
     }
-    most.iter().any(|m| *m >= R::LEAST_EXPONENT)
+    accumulate(simd, off.iter().enumerate(), [into], to, fused::<S, R>, replace::<S, R>);
+}
+
+/// Whether a sample gives a component any weight, by its logits and the largest ones.
+#[inline(always)]
+fn any_weight<S: Simd, R: Real>(simd: S, l: &Lanes<R>, top: &Lanes<R>) -> bool {
+    let mut most = R::splat(simd, R::LEAST_EXPONENT - R::ONE);
+    for (l, top) in zip::<S, R>(l, top) {
+        most = R::larger(simd, most, R::minus(simd, *l, *top));
+    }
+    R::largest(simd, most) >= R::LEAST_EXPONENT
 }
 
 /// The narrowest kind that holds all covariances of a mixture.
