@@ -56,10 +56,9 @@ pub trait Real:
     fn exp(self) -> Self;
     /// Natural logarithm of a positive normal number.
     fn ln(self) -> Self;
-    /// Two independent standard normals from 64 random bits (Box & Muller 1958), the same two in either precision but
-    /// for rounding. The first 32 bits give the radius, the last 32 the angle; in `f64` a scramble of all 64 fills the
-    /// bits that follow.
-    fn normals(bits: u64) -> [Self; 2];
+    /// Two independent standard normals from twice 32 random bits (Box & Muller 1958), the same two in either precision
+    /// but for rounding; in `f64` a scramble of all 64 fills the bits that follow.
+    fn normals(radius: u32, angle: u32) -> [Self; 2];
 }
 
 /// The registers of a processor. Loops over [`Lanes`](crate::batch::Lanes) become vector instructions by themselves only
@@ -244,11 +243,10 @@ impl Real for f32 {
     }
 
     #[inline(always)]
-    fn normals(bits: u64) -> [Self; 2] {
+    fn normals(radius: u32, angle: u32) -> [Self; 2] {
         const ULP: f32 = 1.0 / 4_294_967_296.0;
-        let u = ((bits >> 32) as u32 as f32 + 0.5) * ULP;
-        let radius = (-2.0 * Real::ln(u)).sqrt();
-        let angle = (bits as u32 as i32) as f32 * ULP;
+        let radius = (-2.0 * Real::ln((radius as f32 + 0.5) * ULP)).sqrt();
+        let angle = angle as i32 as f32 * ULP;
         // Turns to the nearest quarter; what is left has a sine and a cosine by short series.
         const SHIFT: f32 = 12_582_912.0;
         let shifted = angle.mul_add(4.0, SHIFT);
@@ -352,12 +350,13 @@ impl Real for f64 {
     }
 
     #[inline(always)]
-    fn normals(bits: u64) -> [Self; 2] {
+    fn normals(radius: u32, angle: u32) -> [Self; 2] {
         const ULP: f64 = 1.0 / 9_007_199_254_740_992.0;
-        let low = scramble(bits);
-        let u = (((bits & 0xffff_ffff_0000_0000) | (low >> 32)) >> 11) as f64;
+        let (radius, angle) = (u64::from(radius) << 32, u64::from(angle));
+        let low = scramble(radius | angle);
+        let u = ((radius | (low >> 32)) >> 11) as f64;
         let radius = (-2.0 * Real::ln((u + 0.5) * ULP)).sqrt();
-        let angle = (((bits << 32 | (low & 0xffff_ffff)) as i64) >> 11) as f64 * ULP;
+        let angle = (((angle << 32 | (low & 0xffff_ffff)) as i64) >> 11) as f64 * ULP;
         const SHIFT: f64 = 6_755_399_441_055_744.0;
         let shifted = angle.mul_add(4.0, SHIFT);
         let quarter = shifted.to_bits();

@@ -121,16 +121,20 @@ impl pulp::NullaryFnOnce for Seed<'_> {
 #[inline(always)]
 fn fill<R: Real>(generators: &mut Words, to: &mut [Lanes<R>]) {
     for pair in to.chunks_mut(2) {
+        let (mut radius, mut angle) = ([0; LANES], [0; LANES]);
         let bits = next(generators);
+        for i in 0..LANES {
+            (radius[i], angle[i]) = ((bits[i] >> 32) as u32, bits[i] as u32);
+        }
         match pair {
             [x, y] => {
                 for i in 0..LANES {
-                    [x[i], y[i]] = R::normals(bits[i]);
+                    [x[i], y[i]] = R::normals(radius[i], angle[i]);
                 }
             }
             [x, ..] => {
                 for i in 0..LANES {
-                    [x[i], _] = R::normals(bits[i]);
+                    [x[i], _] = R::normals(radius[i], angle[i]);
                 }
             }
             [] => {}
