@@ -22,10 +22,12 @@ use crate::schedule::Level;
 use crate::state::State;
 
 mod kernel;
+mod shape;
 mod tile;
 
-pub(super) use kernel::Form;
-use kernel::{Kernel, Kind};
+use kernel::Kernel;
+pub(super) use shape::Form;
+use shape::Kind;
 
 /// A mixture of `components` Gaussians in `dim` coordinates; point masses (zero variance) are legal.
 #[derive(Clone, Debug, PartialEq)]
