@@ -176,6 +176,18 @@ impl Gaussian {
         x.to_rows().chunks_exact(self.modes()).map(one).collect()
     }
 
+    /// `Laplace ln p_t(x)`, the divergence of the score, of every sample: one coordinate, the same everywhere.
+    pub fn score_divergence(&self, x: &Batch<f64>, at: &Level) -> Batch<f64> {
+        let sum = self.variance.iter().map(|c| 1.0 / at.marginal_variance(*c)).sum::<f64>();
+        Batch::zeros(1, x.first(), x.len()).map_blocks(|_, to| to[0] = [-sum; LANES])
+    }
+
+    /// The Jacobian of the score times `v`.
+    pub fn score_jvp(&self, v: &Batch<f64>, at: &Level) -> Batch<f64> {
+        let gain: Vec<f64> = self.variance.iter().map(|c| -1.0 / at.marginal_variance(*c)).collect();
+        v.per_mode(&gain, &vec![0.0; gain.len()])
+    }
+
     /// `E |x_t|^4` = `(|m|^2 + tr C)^2 + 2 tr C^2 + 4 m^T C m`.
     pub fn fourth_moment(&self, at: &Level) -> f64 {
         let Moments { mean, std } = self.marginal(at);

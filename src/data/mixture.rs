@@ -16,16 +16,22 @@ use rand_distr::StandardNormal;
 
 use crate::batch::{Batch, LANES, Precision};
 use crate::error::{BadInput, Result};
+use crate::metric::wasserstein::normal_cdf;
 use crate::noise::{Purpose, generator};
 use crate::run::Denoiser;
 use crate::schedule::Level;
 use crate::state::State;
 
+mod curvature;
 mod kernel;
+mod line;
 mod shape;
 mod tile;
 
-use kernel::Kernel;
+pub(super) use curvature::Curvature;
+pub(super) use kernel::Kernel;
+pub use line::Line;
+pub(super) use line::flow;
 pub(super) use shape::Form;
 use shape::Kind;
 
@@ -179,6 +185,11 @@ impl Mixture {
         &self.components
     }
 
+    /// Whether a component has a direction without spread.
+    pub fn has_atoms(&self) -> bool {
+        self.components.iter().any(|c| c.covariance.variances().contains(&0.0))
+    }
+
     fn kind(&self) -> Kind {
         self.components[0].covariance.kind()
     }
@@ -239,6 +250,29 @@ impl Mixture {
         self.components.iter().map(|c| c.weight * one(c)).sum()
     }
 
+    /// Every number that it is made of.
+    pub(super) fn numbers(&self) -> Vec<f64> {
+        let one = |c: &Component| {
+            let basis = match &c.covariance {
+                Covariance::Full { basis, .. } => basis.as_slice(),
+                _ => &[],
+            };
+            [&[c.weight], &c.mean[..], c.covariance.variances(), basis].concat()
+        };
+        self.components.iter().flat_map(one).collect()
+    }
+
+    /// Distribution function of coordinate `k`, as a function of (k, x).
+    pub(super) fn coordinate_cdf(&self) -> impl Fn(usize, f64) -> f64 + use<> {
+        let one = |c: &Component| {
+            let matrix = c.covariance.matrix(self.dim);
+            let sd: Vec<f64> = (0..self.dim).map(|j| matrix[(j, j)].sqrt()).collect();
+            (c.weight, c.mean.clone(), sd)
+        };
+        let parts: Vec<_> = self.components.iter().map(one).collect();
+        move |k, x| parts.iter().map(|(w, mean, sd)| w * normal_cdf((x - mean[k]) / sd[k])).sum()
+    }
+
     /// One sample of `x_t` for every number from `first`, exactly: a component, then its Gaussian. Those of different
     /// purposes are independent; the same (seed, purpose, number) gives the same component and the same normals at every
     /// level.
@@ -293,6 +327,24 @@ impl Mixture {
         logs
     }
 
+    /// `Laplace ln p_t(x)`, the divergence of the score, of every sample: one coordinate.
+    pub fn score_divergence(&self, x: &Batch<f64>, at: &Level) -> Batch<f64> {
+        let (mut curvature, mut blocks) = (Curvature::new(self, at), x.blocks());
+        Batch::zeros(1, x.first(), x.len()).map_blocks(
+            #[inline(always)]
+            |_, to| to[0] = curvature.trace(blocks.next().expect("as many blocks")),
+        )
+    }
+
+    /// The Jacobian of the score at `x` times `v`, of the same shape.
+    pub fn score_jvp(&self, x: &Batch<f64>, v: &Batch<f64>, at: &Level) -> Batch<f64> {
+        let (mut curvature, mut vs) = (Curvature::new(self, at), v.blocks());
+        x.map_blocks(
+            #[inline(always)]
+            |x, to| curvature.times(x, vs.next().expect("as many blocks"), to),
+        )
+    }
+
     /// Probability of each component given `x_t`, sample after sample.
     pub fn responsibilities(&self, x: &Batch<f64>, at: &Level) -> Vec<f64> {
         let mut kernel = Kernel::<f64>::new(self, at, Form::Score);
@@ -325,5 +377,8 @@ impl<R: Precision> Denoiser<Batch<R>> for Mixture {
     }
     fn score(&self, x: &State<Batch<R>>, at: &Level) -> State<Batch<R>> {
         self.apply(x, at, Form::Score)
+    }
+    fn flow(&self, x: &State<Batch<R>>, t: &Level, s: &Level) -> Option<State<Batch<R>>> {
+        line::flow(std::slice::from_ref(self), &x.0, t, s).map(State)
     }
 }

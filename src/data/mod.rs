@@ -1,20 +1,29 @@
 //! Laws of the data whose noised score is known in closed form.
 //!
 //! A [`Gaussian`] has an affine score: a sampler's output law is exact. A [`Mixture`], whose limit is a finite data set,
-//! has any shape: its samplers are measured by Monte Carlo.
+//! has any shape: its samplers are measured by Monte Carlo. A [`Product`] of mixtures on the line has an exact flow too.
 
 use nalgebra::DMatrix;
 
 use crate::batch::{Batch, Precision};
+use crate::metric::wasserstein::normal_cdf;
 use crate::noise::Purpose;
 use crate::run::Denoiser;
 use crate::schedule::Level;
 
+pub mod digits;
+pub mod empirical;
 pub mod gaussian;
+mod matching;
 pub mod mixture;
+pub mod perturb;
+pub mod preset;
+pub mod product;
 
 pub use gaussian::{Gaussian, Modes, Moments};
 pub use mixture::{Covariance, Mixture};
+pub use perturb::Perturbation;
+pub use product::Product;
 
 /// A law of the data.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +32,8 @@ pub enum Data {
     Gaussian(Gaussian),
     /// Several.
     Mixture(Mixture),
+    /// A mixture in every coordinate, independent of the others.
+    Product(Product),
 }
 
 impl Data {
@@ -31,6 +42,7 @@ impl Data {
         match self {
             Data::Gaussian(data) => data.modes(),
             Data::Mixture(data) => data.dim(),
+            Data::Product(data) => data.dim(),
         }
     }
 
@@ -38,7 +50,40 @@ impl Data {
     pub fn gaussian(&self) -> Option<&Gaussian> {
         match self {
             Data::Gaussian(data) => Some(data),
-            Data::Mixture(_) => None,
+            Data::Mixture(_) | Data::Product(_) => None,
+        }
+    }
+
+    /// The mixture, where it is one.
+    pub fn mixture(&self) -> Option<&Mixture> {
+        match self {
+            Data::Mixture(data) => Some(data),
+            Data::Gaussian(_) | Data::Product(_) => None,
+        }
+    }
+
+    /// Every number that it is made of, for content keys.
+    pub fn numbers(&self) -> Vec<f64> {
+        match self {
+            Data::Gaussian(data) => data.mean().iter().chain(data.variance()).copied().collect(),
+            Data::Mixture(data) => data.numbers(),
+            Data::Product(data) => data.factors().iter().flat_map(Mixture::numbers).collect(),
+        }
+    }
+
+    /// Distribution function of coordinate `k` of `x_t`, as a function of (k, x).
+    pub fn coordinate_cdf(&self, at: &Level) -> Option<Box<dyn Fn(usize, f64) -> f64>> {
+        match self {
+            Data::Gaussian(data) => {
+                let law = data.marginal(at);
+                Some(Box::new(move |k, x| normal_cdf((x - law.mean[k]) / law.std[k])))
+            }
+            Data::Mixture(data) => Some(Box::new(data.marginal(at).coordinate_cdf())),
+            Data::Product(data) => {
+                let factors: Vec<_> =
+                    data.factors().iter().map(|f| f.marginal(at).coordinate_cdf()).collect();
+                Some(Box::new(move |k, x| factors[k](0, x)))
+            }
         }
     }
 
@@ -47,6 +92,7 @@ impl Data {
         match self {
             Data::Gaussian(data) => data,
             Data::Mixture(data) => data,
+            Data::Product(data) => data,
         }
     }
 
@@ -62,6 +108,7 @@ impl Data {
         match self {
             Data::Gaussian(data) => data.sample(at, seed, purpose, first, len),
             Data::Mixture(data) => data.sample(at, seed, purpose, first, len),
+            Data::Product(data) => data.sample(at, seed, purpose, first, len),
         }
     }
 
@@ -70,6 +117,25 @@ impl Data {
         match self {
             Data::Gaussian(data) => data.log_density(x, at),
             Data::Mixture(data) => data.log_density(x, at),
+            Data::Product(data) => data.log_density(x, at),
+        }
+    }
+
+    /// `Laplace ln p_t(x)`, the divergence of the score, of every sample: one coordinate.
+    pub fn score_divergence(&self, x: &Batch<f64>, at: &Level) -> Batch<f64> {
+        match self {
+            Data::Gaussian(data) => data.score_divergence(x, at),
+            Data::Mixture(data) => data.score_divergence(x, at),
+            Data::Product(data) => data.score_divergence(x, at),
+        }
+    }
+
+    /// The Jacobian of the score at `x` times `v`, of the same shape.
+    pub fn score_jvp(&self, x: &Batch<f64>, v: &Batch<f64>, at: &Level) -> Batch<f64> {
+        match self {
+            Data::Gaussian(data) => data.score_jvp(v, at),
+            Data::Mixture(data) => data.score_jvp(x, v, at),
+            Data::Product(data) => data.score_jvp(x, v, at),
         }
     }
 
@@ -78,6 +144,7 @@ impl Data {
         match self {
             Data::Gaussian(data) => data.marginal(at).mean,
             Data::Mixture(data) => data.marginal(at).mean(),
+            Data::Product(data) => data.mean(at),
         }
     }
 
@@ -89,6 +156,7 @@ impl Data {
                 DMatrix::from_diagonal(&variance.into())
             }
             Data::Mixture(data) => data.marginal(at).covariance(),
+            Data::Product(data) => DMatrix::from_diagonal(&data.variance(at).into()),
         }
     }
 
@@ -100,6 +168,7 @@ impl Data {
                 law.mean.iter().chain(&law.std).map(|x| x * x).sum()
             }
             Data::Mixture(data) => data.marginal(at).second_moment(),
+            Data::Product(data) => data.second_moment(at),
         }
     }
 
@@ -108,6 +177,7 @@ impl Data {
         match self {
             Data::Gaussian(data) => data.fourth_moment(at),
             Data::Mixture(data) => data.marginal(at).fourth_moment(),
+            Data::Product(data) => data.fourth_moment(at),
         }
     }
 }
@@ -116,9 +186,24 @@ impl Data {
 pub const LIST: &[(&str, &str)] = &[
     (
         "gaussian",
-        "N(mean, variance) per mode; or a full covariance; or spectrum = \"file.csv\", one variance a line",
+        "N(mean, variance) per mode; or a full covariance; or spectrum = \"file.csv\", one variance a line; or of = DATA, with the mean and covariance of that",
     ),
     ("power-law", "centred, variances k^-p for k = 1..modes"),
+    ("mixture", "of Gaussians: weights, means, and std, variances or covariances"),
+    ("ring", "modes = 8 on a circle of radius = 2, std = 0.1 or [first, last]"),
+    ("grid", "side = 5 squared modes in the plane, spacing = 2, std = 0.05"),
+    ("four-modes", "weights 0.1, 0.2, 0.3, 0.4 at (0, 0), (0, 11), (9, 9), (11, 0), correlated; or std"),
+    ("funnel", "modes = 13 that widen along the first of dim = 2 coordinates, itself N(0, std = 1)"),
+    ("two-mode", "on the line: 0.3 N(-1, 0.2^2) + 0.7 N(1.5, 0.4^2)"),
+    (
+        "random-mixture",
+        "modes = 10 in dim = 2 at N(0, spread = 2), std = 0.5 or [least, most], covariance isotropic, diagonal or full; by seed",
+    ),
+    (
+        "points",
+        "a data set: csv = \"file.csv\", one point a line; or folder = \"images/\"; or points = [[..], ..]; std = 0 of a kernel",
+    ),
+    ("digits", "1797 handwritten digits of 8 x 8 pixels (UCI), from -1 to 1; class, count, std = 0"),
 ];
 
 /// Clean data: no noise, nothing scaled.
