@@ -61,6 +61,7 @@ pub mod plot;
 pub mod reach;
 pub mod real;
 pub mod record;
+pub mod registers;
 pub mod results;
 pub mod run;
 pub mod runner;
