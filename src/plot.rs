@@ -16,10 +16,12 @@
 mod axis;
 mod bitmap;
 mod chart;
+mod floor;
 mod guides;
 mod label;
 mod map;
 mod panel;
+mod sampled;
 mod scene;
 mod style;
 mod svg;
@@ -31,9 +33,11 @@ use std::path::Path;
 use crate::record::{OrderRow, Row, write_atomically};
 use chart::{Across, Chart, Up};
 pub use map::amplification;
+pub use sampled::{by_precision, perturbation};
 
 use label::{Key, Label, end_time, tell_apart};
 use panel::{Curve, Panel};
+use sampled::{axis_title, error_curve, floor};
 use scene::Scene;
 use style::Style;
 
@@ -70,14 +74,16 @@ impl Figure {
     }
 }
 
-/// An error (`w2`, or another column) against steps, with slope guides: one panel for each data, schedule, grid and init.
+/// An error (`w2`, another column, or a metric on samples) against steps, with slope guides: one panel for each data,
+/// schedule, grid, init and mode. Errors from samples have bars of two standard errors, hollow markers where no error was
+/// seen, and their sampling floor.
 pub fn convergence(rows: &[Row], title: &str, metric: &str) -> Figure {
     error_against(rows, title, "steps N", metric, |row| Some(row.steps as f64))
 }
 
-/// Error (`w2`) against model calls, otherwise as [`convergence`].
-pub fn work_precision(rows: &[Row], title: &str) -> Figure {
-    error_against(rows, title, "model calls (NFE)", "w2", |row| row.nfe.map(|n| n as f64))
+/// An error against model calls, otherwise as [`convergence`].
+pub fn work_precision(rows: &[Row], title: &str, metric: &str) -> Figure {
+    error_against(rows, title, "model calls (NFE)", metric, |row| row.nfe.map(|n| n as f64))
 }
 
 fn error_against(
@@ -87,7 +93,6 @@ fn error_against(
     metric: &str,
     x: impl Fn(&Row) -> Option<f64>,
 ) -> Figure {
-    let value = |row: &Row| row.number(metric);
     let solvers = distinct(rows.iter().map(|r| r.solver.clone()));
     let groups = grouped(rows, |r| {
         let mut key = circumstances(&r.data, &r.schedule, &r.grid, &r.init);
@@ -97,14 +102,13 @@ fn error_against(
     let panels = groups.iter().map(|(_, rows)| {
         let curves = solvers.iter().enumerate().map(|(k, solver)| {
             let mine = rows.iter().filter(|r| r.solver == *solver);
-            let points =
-                mine.filter_map(|r| Some((x(r).filter(|x| *x > 0.0)?, error_of(r, value(r))))).collect();
-            curve(k, solver.clone(), Style::nth(k), points)
+            let points = mine.filter_map(|r| Some((x(r).filter(|x| *x > 0.0)?, *r)));
+            error_curve(k, solver.clone(), Style::nth(k), metric, points)
         });
-        curves.collect()
+        (curves.collect(), floor(rows.iter().copied(), metric))
     });
     let panels = panels.collect();
-    let y_title = if metric == "w2" { chart(title).y_title } else { metric.replace('_', " ") };
+    let y_title = axis_title(metric);
     figure(&groups, panels, Chart { x_title: x_title.into(), y_title, slopes: true, ..chart(title) })
 }
 
@@ -115,6 +119,7 @@ pub fn local_orders(orders: &[OrderRow], title: &str) -> Figure {
     let groups = grouped(orders, |r| {
         let mut key = circumstances(&r.data, &r.schedule, &r.grid, &r.init);
         key.push(("metric", format!("error: {}", r.metric)));
+        key.push(("mode", r.mode.clone()));
         key
     });
     let panels = groups.iter().map(|(_, rows)| {
@@ -122,7 +127,7 @@ pub fn local_orders(orders: &[OrderRow], title: &str) -> Figure {
             let mine = rows.iter().filter(|r| r.solver == *solver);
             curve(k, solver.clone(), Style::nth(k), mine.flat_map(|r| order_points(r)).collect())
         });
-        curves.collect()
+        (curves.collect(), None)
     });
     let panels = panels.collect();
     let chart = Chart {
@@ -182,7 +187,7 @@ pub fn error_budget(rows: &[Row], title: &str) -> Figure {
             curve(k, (*name).into(), Style::nth(*looks), points)
         });
         // A part that is zero throughout is no failure to be told of.
-        curves.filter(Curve::named).collect()
+        (curves.filter(Curve::named).collect(), None)
     });
     let panels = panels.collect();
     let (least, most) = (steps.iter().min(), steps.iter().max());
@@ -195,9 +200,9 @@ pub fn error_budget(rows: &[Row], title: &str) -> Figure {
     figure(&groups, panels, Chart { x, x_title: "end time of the grid".into(), context, ..chart(title) })
 }
 
-/// Error (`w2`) against a numeric parameter of the solvers, one curve a step count: one panel for each solver (but for
-/// the parameter), data, schedule, grid and init. A label that does not name the parameter has it at `default`.
-pub fn parameter_scan(rows: &[Row], title: &str, parameter: &str, default: f64) -> Figure {
+/// An error against a numeric parameter of the solvers, one curve a step count: one panel for each solver (but for the
+/// parameter), data, schedule, grid, init and mode. A label that does not name the parameter has it at `default`.
+pub fn parameter_scan(rows: &[Row], title: &str, metric: &str, parameter: &str, default: f64) -> Figure {
     let place = |r: &Row| {
         let solver = Label::parse(&r.solver);
         if solver.has(parameter) { solver.value(parameter) } else { Some(default) }.filter(|v| v.abs() < MOST)
@@ -208,6 +213,7 @@ pub fn parameter_scan(rows: &[Row], title: &str, parameter: &str, default: f64) 
     let mut groups = grouped(rows, |r| {
         let mut key = vec![("solver", Label::parse(&r.solver).without(parameter))];
         key.extend(circumstances(&r.data, &r.schedule, &r.grid, &r.init));
+        key.push(("mode", r.sampling().into()));
         key
     });
     // Solvers that do not have the parameter, beside some that do.
@@ -218,13 +224,14 @@ pub fn parameter_scan(rows: &[Row], title: &str, parameter: &str, default: f64) 
     let panels = groups.iter().map(|(_, rows)| {
         let curves = steps.iter().enumerate().map(|(k, &n)| {
             let mine = rows.iter().filter(|r| r.steps == n);
-            let points = mine.filter_map(|r| Some((place(r)?, error_of(r, r.w2)))).collect();
-            curve(k, format!("N = {n}"), Style::ordered(k, steps.len()), points)
+            let points = mine.filter_map(|r| Some((place(r)?, *r)));
+            error_curve(k, format!("N = {n}"), Style::ordered(k, steps.len()), metric, points)
         });
-        curves.collect()
+        (curves.collect(), floor(rows.iter().copied(), metric))
     });
     let panels = panels.collect();
-    let chart = Chart { x: Across::Linear, x_title: parameter.into(), ..chart(title) };
+    let y_title = axis_title(metric);
+    let chart = Chart { x: Across::Linear, x_title: parameter.into(), y_title, ..chart(title) };
     figure(&groups, panels, chart)
 }
 
@@ -236,23 +243,26 @@ fn chart(title: &str) -> Chart {
         x: Across::Counts(Vec::new()),
         x_title: String::new(),
         y: Up::Errors,
-        y_title: "error W₂".into(),
+        y_title: axis_title("w2"),
         panels: Vec::new(),
         slopes: false,
     }
 }
 
+/// The curves of a panel, and its sampling floor.
+type Content = (Vec<Curve>, Option<(f64, f64)>);
+
 /// Names the panels by what differs between their keys, and draws.
-fn figure<R>(groups: &[(Key, Vec<&R>)], panels: Vec<Vec<Curve>>, mut chart: Chart) -> Figure {
+fn figure<R>(groups: &[(Key, Vec<&R>)], panels: Vec<Content>, mut chart: Chart) -> Figure {
     let keys: Vec<Key> = groups.iter().map(|(key, _)| key.clone()).collect();
     let (mut shared, own) = tell_apart(&keys);
     shared.append(&mut chart.context);
     chart.context = shared;
     let named = own.into_iter().zip(panels);
     chart.panels = named
-        .map(|(own, mut curves)| {
+        .map(|(own, (mut curves, floor))| {
             curves.retain(|c| !c.points.is_empty());
-            Panel { title: own.join(", "), curves }
+            Panel { title: own.join(", "), curves, floor }
         })
         .collect();
     Figure { scene: chart.draw() }
@@ -282,7 +292,7 @@ fn curve(series: usize, name: String, style: Style, mut points: Vec<(f64, f64)>)
     points.reverse();
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
     points.dedup_by_key(|p| p.0);
-    Curve { series, name, style, points }
+    Curve { series, name, style, points, spread: Vec::new() }
 }
 
 /// Each value once, in the order of first appearance.

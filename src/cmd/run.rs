@@ -88,7 +88,7 @@ impl Run {
             files.push(("calls.csv".to_string(), to_csv(&reach::calls(&rows, reach)).into_bytes()));
         }
         for (i, kind) in experiment.figures.iter().enumerate() {
-            let (name, figure) = draw(kind, &experiment.question, &rows, &results.orders);
+            let (name, figure) = (kind.name(), draw(kind, experiment, &rows, &results.orders));
             let stem = match files.iter().filter(|(f, _)| f.starts_with(name) && f.ends_with(".svg")).count()
             {
                 _ if i == 0 => "figure".to_string(),
@@ -129,25 +129,29 @@ fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn draw(kind: &FigureKind, title: &str, rows: &[Row], orders: &[OrderRow]) -> (&'static str, Figure) {
-    let wanted = kind.solvers();
+fn draw(kind: &FigureKind, experiment: &Experiment, rows: &[Row], orders: &[OrderRow]) -> Figure {
+    let (title, wanted) = (&experiment.question, kind.solvers());
     let chosen: Vec<Row> = rows.iter().filter(|r| wanted.contains(&r.solver)).cloned().collect();
     let rows = if wanted.is_empty() { rows } else { &chosen };
+    let metric = kind.metric(experiment);
     match kind {
-        FigureKind::Convergence { metric, .. } => ("convergence", plot::convergence(rows, title, metric)),
-        FigureKind::Amplification {} => ("amplification", plot::amplification(rows, title)),
-        FigureKind::WorkPrecision { .. } => ("work-precision", plot::work_precision(rows, title)),
+        FigureKind::Convergence { .. } => plot::convergence(rows, title, metric),
+        FigureKind::WorkPrecision { .. } => plot::work_precision(rows, title, metric),
+        FigureKind::ByPrecision { .. } => plot::by_precision(rows, title, metric),
+        FigureKind::Perturbation { .. } => plot::perturbation(rows, title, metric),
+        FigureKind::Amplification {} => plot::amplification(rows, title),
         FigureKind::LocalOrders {} => {
             // Exact methods have round-off only, whose orders are noise; their rows stay, so that styles do.
             let mut orders = orders.to_vec();
             for order in orders.iter_mut().filter(|o| o.claimed.is_none()) {
                 order.local_orders.clear();
             }
-            ("local-orders", plot::local_orders(&orders, title))
+            plot::local_orders(&orders, title)
         }
-        FigureKind::ErrorBudget {} => ("error-budget", plot::error_budget(rows, title)),
-        FigureKind::ParameterScan { parameter, default } => {
-            ("parameter-scan", plot::parameter_scan(rows, title, parameter, *default))
+        FigureKind::ErrorBudget {} => plot::error_budget(rows, title),
+        FigureKind::ParameterScan { parameter, default, .. } => {
+            plot::parameter_scan(rows, title, metric, parameter, *default)
         }
+        FigureKind::Field { .. } | FigureKind::Paths { .. } => todo!(),
     }
 }

@@ -281,9 +281,12 @@ impl Samples {
             |block, k| {
                 let mut z = [[0.0; LANES]; DEGREE];
                 for i in 0..LANES {
-                    let bits = |half: usize| scramble(self.keys[block][i].wrapping_add(places[2 * k + half]));
-                    [z[0][i], z[1][i]] = Real::normals(bits(0));
-                    [z[2][i], z[3][i]] = Real::normals(bits(1));
+                    let normals = |half: usize| {
+                        let bits = scramble(self.keys[block][i].wrapping_add(places[2 * k + half]));
+                        Real::normals((bits >> 32) as u32, bits as u32)
+                    };
+                    [z[0][i], z[1][i]] = normals(0);
+                    [z[2][i], z[3][i]] = normals(1);
                 }
                 z
             },

@@ -1,9 +1,10 @@
 //! One panel: a frame, its grid, the curves, and their names at the right.
 
 use super::axis::{Axis, TICK_SIZE, number};
+use super::floor;
 use super::guides;
 use super::label::place;
-use super::scene::{Anchor, Form, HALF_HEIGHT, Marker, Point, Shape, Stroke, text_width, wrap};
+use super::scene::{Anchor, Form, HALF_HEIGHT, Marker, Point, Rgb, Shape, Stroke, text_width, wrap};
 use super::style::{GREY, GRID, Style, thinned};
 
 /// Size of the names of curves, and the height of a line of them.
@@ -24,6 +25,8 @@ pub(super) const LEAST_ERROR: f64 = 1e-16;
 pub(super) struct Panel {
     pub title: String,
     pub curves: Vec<Curve>,
+    /// The least and the greatest sampling floor of its errors.
+    pub floor: Option<(f64, f64)>,
 }
 
 /// One line. Points ascend in x; y is NaN where there is no value, infinite where the run failed.
@@ -34,6 +37,18 @@ pub(super) struct Curve {
     pub name: String,
     pub style: Style,
     pub points: Vec<Point>,
+    /// What is known of the uncertainty of points, for those from samples.
+    pub spread: Vec<Spread>,
+}
+
+/// The uncertainty of the point at `x`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Spread {
+    pub x: f64,
+    /// How far the error bar reaches to either side.
+    pub reach: f64,
+    /// Whether the error stands out from chance.
+    pub seen: bool,
 }
 
 /// Where a curve is when it arrives at the right.
@@ -54,6 +69,10 @@ impl Curve {
     /// Whether there is anything to say about it beside that it failed.
     pub fn named(&self) -> bool {
         self.points.iter().any(|p| p.1.is_finite())
+    }
+
+    fn spread_at(&self, x: f64) -> Option<&Spread> {
+        self.spread.iter().find(|s| s.x == x)
     }
 
     fn end(&self, y: &Axis) -> Option<End> {
@@ -139,6 +158,9 @@ impl Panel {
     pub fn draw(&self, out: &mut Vec<Shape>, frame: Frame, axes: (&Axis, &Axis), slopes: bool) {
         draw_grid(out, &frame, &axes);
         let paths: Vec<Vec<Vec<Point>>> = self.curves.iter().map(|c| paths(c, &frame, &axes)).collect();
+        if let Some(floor) = self.floor {
+            floor::draw(out, &frame, axes.1, floor, &paths.concat());
+        }
         if slopes {
             guides::draw(out, &frame, &axes, &paths.concat());
         }
@@ -271,14 +293,23 @@ fn draw_curve(
     for path in paths.iter().filter(|p| p.len() > 1) {
         out.push(Shape::line(path.clone(), Stroke { colour, width: thick, dash }));
     }
-    let within = |p: &Point| (axes.1.low..=axes.1.high).contains(&p.1);
-    let points: Vec<Point> =
-        curve.points.iter().filter(|p| within(p)).map(|&p| frame.pixel(axes, p)).collect();
+    let within = |p: &&Point| (axes.1.low..=axes.1.high).contains(&p.1);
+    let points: Vec<&Point> = curve.points.iter().filter(within).collect();
     // Many points: markers that touch say nothing.
     let every = (points.len() as f64 * 9.0 / frame.width).ceil().max(1.0) as usize;
-    let at: Vec<Point> = points.into_iter().rev().step_by(every).collect();
-    if !at.is_empty() {
-        out.push(Shape::Markers { at, marker, radius: 1.4 + 0.8 * thick, colour });
+    let (mut at, mut hollow) = (Vec::new(), Vec::new());
+    for p in points.into_iter().rev().step_by(every) {
+        let spread = curve.spread_at(p.0);
+        if let Some(spread) = spread {
+            draw_bar(out, *p, spread.reach, (frame, axes), colour);
+        }
+        if spread.is_none_or(|s| s.seen) { &mut at } else { &mut hollow }.push(frame.pixel(axes, *p));
+    }
+    for (at, hollow) in [(at, marker.hollow), (hollow, true)] {
+        if !at.is_empty() {
+            let marker = Marker { hollow, ..marker };
+            out.push(Shape::Markers { at, marker, radius: 1.4 + 0.8 * thick, colour });
+        }
     }
     let arrow = |form| Marker { form, hollow: false };
     let outside = match curve.end(axes.1) {
@@ -290,6 +321,31 @@ fn draw_curve(
         let at = vec![arrival(curve, frame, axes)];
         out.push(Shape::Markers { at, marker, radius: 3.5, colour });
     }
+}
+
+/// An error bar, with a serif at each end that is not cut off by the frame.
+fn draw_bar(
+    out: &mut Vec<Shape>,
+    p: Point,
+    reach: f64,
+    (frame, axes): (&Frame, &(&Axis, &Axis)),
+    colour: Rgb,
+) {
+    const SERIF: f64 = 2.5;
+    let height = |v: f64| if axes.1.log && v <= 0.0 { f64::INFINITY } else { frame.pixel(axes, (p.0, v)).1 };
+    let (x, top, bottom) = (frame.pixel(axes, p).0, height(p.1 + reach), height(p.1 - reach));
+    if bottom - top < 2.0 {
+        return;
+    }
+    let stroke = Stroke::solid(colour, 0.9);
+    let mut serif = |y: f64| {
+        if (frame.top..=frame.bottom()).contains(&y) {
+            out.push(Shape::line(vec![(x - SERIF, y), (x + SERIF, y)], stroke));
+        }
+    };
+    serif(top);
+    serif(bottom);
+    out.push(Shape::line(vec![(x, top.max(frame.top)), (x, bottom.min(frame.bottom()))], stroke));
 }
 
 /// A sample of the line and the name, in the middle of the height `at`.
@@ -312,7 +368,11 @@ fn tooltip(curve: &Curve) -> String {
         .points
         .iter()
         .filter(|p| !p.1.is_nan())
-        .map(|&(x, y)| if y.is_finite() { format!("{x}: {y:.3e}") } else { format!("{x}: failed") })
+        .map(|&(x, y)| match curve.spread_at(x) {
+            Some(Spread { reach, .. }) if *reach > 0.0 => format!("{x}: {y:.3e} ± {reach:.1e}"),
+            _ if y.is_finite() => format!("{x}: {y:.3e}"),
+            _ => format!("{x}: failed"),
+        })
         .collect();
     format!("{}\n{}", curve.name, values.join("\n"))
 }

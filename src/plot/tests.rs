@@ -1,4 +1,5 @@
 use super::*;
+use crate::record::Measure;
 
 fn row(solver: &str, grid: &str, steps: usize, w2: Option<f64>) -> Row {
     let (data, init) = ("gaussian(modes=5)".to_string(), "marginal".to_string());
@@ -41,9 +42,9 @@ fn order(local: &str) -> OrderRow {
 fn all(rows: &[Row], orders: &[OrderRow]) -> [Figure; 5] {
     [
         convergence(rows, "a", "w2"),
-        work_precision(rows, "b"),
+        work_precision(rows, "b", "w2"),
         error_budget(rows, "c"),
-        parameter_scan(rows, "d", "eta", 0.0),
+        parameter_scan(rows, "d", "w2", "eta", 0.0),
         local_orders(orders, "e"),
     ]
 }
@@ -77,9 +78,11 @@ fn one_point_equal_values_and_extremes_are_drawn() {
     let extreme: Vec<Row> =
         [1e-300, 1e-16, 1e-5, 1e99].iter().enumerate().map(|(k, w)| row("euler", "g", k, Some(*w))).collect();
     for rows in [&[one][..], &equal, &extreme] {
-        for figure in
-            [convergence(rows, "", "w2"), work_precision(rows, ""), parameter_scan(rows, "", "x", 1.0)]
-        {
+        for figure in [
+            convergence(rows, "", "w2"),
+            work_precision(rows, "", "w2"),
+            parameter_scan(rows, "", "w2", "x", 1.0),
+        ] {
             let svg = figure.svg();
             assert!(svg.contains(">euler</text>") || svg.contains(">N = "), "{svg}");
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
@@ -107,7 +110,7 @@ fn panels_are_named_and_failures_are_told() {
     // One colour a solver, in both panels.
     assert_eq!(svg.matches("class=\"s s2\"").count(), 2);
     // Solvers without the parameter are none of a scan's business.
-    let scan = parameter_scan(&rows, "", "eta", 0.0).svg();
+    let scan = parameter_scan(&rows, "", "w2", "eta", 0.0).svg();
     assert!(scan.contains(">ddim · ") && !scan.contains("rk4"), "{scan}");
 }
 
@@ -124,5 +127,127 @@ fn both_files_are_written() {
     convergence(&sample(), "", "w2").write(&folder.path().join("figure-1.5")).expect("written");
     for name in ["figure-1.5.svg", "figure-1.5.png"] {
         assert!(folder.path().join(name).exists(), "{name}");
+    }
+}
+
+fn measure(metric: &str, value: f64, stderr: f64) -> Measure {
+    Measure { metric: metric.into(), value: Some(value), stderr: Some(stderr), ..Measure::default() }
+}
+
+/// A distance with a floor of 0.02, from samples.
+fn distance(value: f64, stderr: f64) -> Measure {
+    let (excess, excess_stderr) = (Some(value * value - 4e-4), Some(2.0 * value * stderr));
+    Measure { floor: Some(0.02), excess, excess_stderr, ..measure("sliced_w2", value, stderr) }
+}
+
+fn sampled(solver: &str, steps: usize, precision: &str, measures: Vec<Measure>) -> Row {
+    let mode = format!("monte-carlo(precision={precision}, samples=1000, seed=1)");
+    Row { mode, measures, ..row(solver, "g", steps, None) }
+}
+
+/// Two solvers down to the floor, in two precisions.
+fn samples() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for precision in ["f32", "f64"] {
+        for (solver, order) in [("ddim", 1), ("heun", 2)] {
+            for steps in [8, 16, 32, 64] {
+                let error = (steps as f64).powi(-order);
+                let w2 = distance(error.hypot(0.02), 2e-3);
+                let measures =
+                    vec![w2, measure("rmse", error, 0.01 * error), measure("energy", -error, error)];
+                rows.push(sampled(solver, steps, precision, measures));
+            }
+        }
+    }
+    rows
+}
+
+/// Paths of a figure that are filled white: hollow markers.
+fn hollow(svg: &str) -> usize {
+    svg.lines().filter(|l| l.starts_with("<path") && l.contains("fill=\"#ffffff\"")).count()
+}
+
+/// Vertical strokes of the width that only error bars have.
+fn bars(svg: &str) -> usize {
+    svg.lines().filter(|l| l.contains("stroke-width=\"0.9\"")).count()
+}
+
+#[test]
+fn measures_have_bars_and_hollow_markers_where_nothing_was_seen_and_exact_errors_have_neither() {
+    let exact = convergence(&sample(), "", "w2").svg();
+    assert_eq!((bars(&exact), hollow(&exact)), (0, 0));
+    assert!(!exact.contains("sampling floor") && !exact.contains("Bars:"));
+    let w2 = convergence(&samples(), "", "sliced_w2").svg();
+    assert!(bars(&w2) > 0);
+    // Heun's last points lie on the floor, in two panels; a curve's hollow markers are one path.
+    assert_eq!(hollow(&w2), 2);
+    assert_eq!(w2.matches(">sampling floor</text>").count(), 2);
+    assert!(w2.contains("Bars: two standard errors") && w2.contains("Hollow: no error was seen"));
+    let rmse = work_precision(&samples(), "", "rmse").svg();
+    assert!(bars(&rmse) > 0 && hollow(&rmse) == 0 && !rmse.contains("sampling floor"));
+    // Squared distances may fall below 0, and are drawn by their size.
+    let energy = convergence(&samples(), "", "energy").svg();
+    assert!(hollow(&energy) == 4 && !energy.contains("no finite data"), "{energy}");
+}
+
+#[test]
+fn modes_are_told_apart_and_what_they_share_is_said_once() {
+    let svg = convergence(&samples(), "", "sliced_w2").svg();
+    assert!(svg.contains(">precision=f32</text>") && svg.contains(">precision=f64</text>"));
+    assert!(svg.contains("monte-carlo(samples=1000, seed=1)") && svg.contains(">sliced W₂</text>"));
+    let by = by_precision(&samples(), "", "rmse").svg();
+    for text in
+        [">ddim</text>", ">heun</text>", ">f64</text>", ">f32</text>", "monte-carlo(samples=1000, seed=1)"]
+    {
+        assert!(by.contains(text), "{text} in {by}");
+    }
+    // The series are ordered by their bits, not by their rows.
+    assert!(by.contains("class=\"s s0\"><title>f64") && by.contains("class=\"s s1\"><title>f32"));
+}
+
+#[test]
+fn bars_that_reach_below_zero_end_at_the_frame() {
+    let rows: Vec<Row> = [(8, 0.1, 0.01), (16, 0.03, 0.02)]
+        .map(|(n, value, stderr)| sampled("ddim", n, "f64", vec![measure("fourth_error", -value, stderr)]))
+        .into();
+    let svg = convergence(&rows, "", "fourth_error").svg();
+    assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    // Two serifs and a bar; a bar and its upper serif.
+    assert_eq!(bars(&svg), 5);
+    assert_eq!(hollow(&svg), 1);
+}
+
+#[test]
+fn what_could_not_be_measured_has_failed_and_p_values_decide_where_there_are_some() {
+    let why = Measure { metric: "ks".into(), error: "not finite".into(), ..Measure::default() };
+    let ks = |p| Measure { p_value: Some(p), stderr: None, ..measure("ks", 0.1, 0.0) };
+    let rows = [("a", ks(0.5)), ("b", ks(1e-3)), ("c", why)]
+        .map(|(solver, measure)| sampled(solver, 8, "f64", vec![measure]));
+    let svg = convergence(&rows, "", "ks").svg();
+    assert!(svg.contains("No finite value: c.") && hollow(&svg) == 1 && bars(&svg) == 0, "{svg}");
+}
+
+#[test]
+fn perturbations_stand_at_their_sizes_and_the_right_model_at_zero() {
+    let wrong = |data: &str, steps, w2| Row { data: data.into(), ..row("ddim", "g", steps, Some(w2)) };
+    let mut rows = vec![wrong("ring", 64, 1e-3), wrong("ring", 32, 0.9)];
+    for (size, w2) in [(0.01, 0.01), (0.1, 0.1), (0.2, 0.2)] {
+        for kind in ["bias", "scale"] {
+            rows.push(wrong(&format!("ring(perturb={kind}, size={size})"), 64, w2));
+        }
+    }
+    let svg = perturbation(&rows, "", "w2").svg();
+    for text in
+        [">bias</text>", ">scale</text>", ">0</text>", ">0.01</text>", ">0.2</text>", "ring · ", "N = 64"]
+    {
+        assert!(svg.contains(text), "{text} in {svg}");
+    }
+    assert!(!svg.contains("9.000e-1"), "only the most steps are drawn");
+    let signed =
+        [wrong("ring(perturb=bias, size=-0.1)", 8, 0.1), wrong("ring(perturb=bias, size=0.1)", 8, 0.1)];
+    assert!(perturbation(&signed, "", "w2").svg().contains(">−0.10</text>"));
+    for empty in [&rows[..1], &[]] {
+        assert!(perturbation(empty, "", "w2").svg().contains(">no finite data</text>"));
+        assert!(by_precision(empty, "", "w2").svg().contains(">no finite data</text>"));
     }
 }
