@@ -149,7 +149,10 @@ fn fit(experiment: &Experiment, cell: &Cell, rows: &[Row], metric: &str) -> Opti
         // From the prior, the initialisation error stays whatever the steps.
         (Init::Prior, _) => Claim::Floor,
         (Init::Marginal, claim) if strong => {
-            cell.solver.value.strong_on_gaussian_data().map_or(claim, Claim::Order)
+            let solver = &cell.solver.value;
+            let gaussian = cell.data.value.gaussian().is_some();
+            let strong = if gaussian { solver.strong_on_gaussian_data() } else { solver.strong() };
+            strong.map_or(claim, Claim::Order)
         }
         (Init::Marginal, claim) => claim,
     };
@@ -172,15 +175,18 @@ fn fit(experiment: &Experiment, cell: &Cell, rows: &[Row], metric: &str) -> Opti
     };
     let noisy: Vec<(usize, Estimate)> =
         rows.iter().filter_map(|r| Some((r.steps, r.measure(metric)?.signed()?))).collect();
-    Some(if noisy.is_empty() || metric == "rmse" {
+    Some(if noisy.is_empty() || PATHWISE.contains(&metric) {
         fit_exact(row, cell, rows, &claim)
     } else {
         fit_noisy(row, &noisy, &claim)
     })
 }
 
-/// Measures that are no errors with an order: tests, and squares.
-const UNFITTED: &[&str] = &["ks", "energy", "mmd", "mode_weights"];
+/// Measures that are no errors with an order: tests, squares, and distances that the noise of a sample adds to.
+const UNFITTED: &[&str] = &["ks", "energy", "mmd", "mode_weights", "sliced_w1", "sliced_w2"];
+
+/// Distances between paths of the same starts: the same samples at every step count, whose noise the errors share.
+const PATHWISE: &[&str] = &["rmse", "strong_error", "nll_bits", "nll_bits_hutchinson", "kl"];
 
 /// Errors known to round-off. (Those of samples that share their starts share nearly all of their noise too.)
 fn fit_exact(row: OrderRow, cell: &Cell, rows: &[Row], claim: &Claim) -> OrderRow {

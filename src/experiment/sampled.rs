@@ -15,6 +15,7 @@ use crate::metric::significance::holm;
 use crate::metric::sliced::{Directions, sliced_above_floor};
 use crate::metric::weak::{Expected, TestFunctions, Weak};
 use crate::metric::{Distance, Estimate, Samples, Undefined};
+use crate::monte_carlo::strong::{Reference, StrongError};
 use crate::monte_carlo::{NoRun, Outcome, Run, Sampling};
 use crate::noise::Purpose;
 use crate::record::{Measure, Row};
@@ -192,6 +193,7 @@ impl Sampled<'_> {
                 self.sliced(metric).map(|d| Measure { samples: kept, ..distance(d) })
             }
             "energy" | "mmd" => self.kernel(metric).map(|e| Measure { samples: kept, ..estimate(e) }),
+            "strong_error" => self.strong()?,
             "nll_bits" | "nll_bits_hutchinson" | "kl" => self.likelihood(metric)?,
             "ks" => self.kolmogorov().map(|m| Measure { samples: kept, ..m }),
             _ => self.weak(metric)?.map(|m| Measure { samples: all, ..m }),
@@ -254,6 +256,18 @@ impl Sampled<'_> {
         let p_values: Vec<f64> = tests.iter().map(|t| t.p_value).collect();
         let value = tests.iter().map(|t| t.statistic).reduce(f64::max);
         Ok(Measure { value, p_value: holm(&p_values).into_iter().reduce(f64::min), ..Measure::default() })
+    }
+
+    /// Where the solver takes its noise from a path.
+    fn strong(&self) -> Option<Result<Measure, String>> {
+        let run = self.run;
+        let l = run.solver.equation().filter(|_| run.solver.strong().is_some() && run.wrong.is_none())?;
+        let found = run.strong_error(l, Reference::of(run.data));
+        let samples = Some(run.sampling.samples);
+        // The error of the reference itself is what a perfect solver would show.
+        let measure =
+            |e: StrongError| Measure { samples, floor: Some(e.reference_error), ..estimate(e.rmse) };
+        Some(found.map(measure).map_err(|why| why.to_string()))
     }
 
     /// Errors of what the solver says of the density, where it can say anything: it draws no noise, and its starts have a
