@@ -80,7 +80,7 @@ def measure_ours(threads, held):
 
 
 def measure_peer(python, peer, job, precision, samples, variants, held):
-    """What worker.py prints, or None where it failed (its own talk is then on stderr)."""
+    """What worker.py prints, or None where it failed and has said why."""
     command = [python, HERE / "worker.py", peer, job, "--precision", precision]
     command += ["--samples", str(samples)] if samples else []
     command += [part for variant in variants for part in ("--variant", variant)]
@@ -98,7 +98,7 @@ class Results:
         self.ours = {}  # (job, precision): the row of the fastest run
         self.peers = {}  # (peer, job, precision, style): {"rate", "variant", "rates"}
         self.versions = set()
-        self.remarks = []
+        self.remarks, self.failed = [], []
         self.shared, self.measured = 0, 0  # measurements that did not have their cores to themselves, and all
 
     def remark(self, text):
@@ -154,7 +154,10 @@ def run(args, python, with_ours):
                 if answer and args.record:
                     with args.record.open("a") as file:
                         print(json.dumps(answer), file=file)
-                if answer:
+                if not answer:
+                    results.failed.append(f"{peer} failed on {job} {precision}")
+                    results.remark(results.failed[-1])
+                else:
                     results.add_peer(answer, args.threads)
     return results
 

@@ -35,7 +35,7 @@ def number(x):
 
 def missed_targets(results):
     """A sentence for every target that is missed, or that could not be judged."""
-    missed = []
+    missed = list(results.failed)
     for job, target in TARGETS.items():
         ours, peers = our_rate(results, job, "f32"), of_style(results, job, "f32", "plain")
         if ours is None or not peers:
@@ -57,7 +57,8 @@ def table(results, cases, peers, style):
         cells = []
         for case in cases:
             found, ours = of_style(results, *case, style).get(peer), our_rate(results, *case)
-            cells.append("" if not found else number(found["rate"]) + (f" ({ours / found['rate']:.1f}x)" if ours else ""))
+            ratio = f" ({ours / found['rate']:.2f}x)" if found and ours else ""
+            cells.append(number(found["rate"]) + ratio if found else "")
         if any(cells):
             lines.append(f"| {peer} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -77,7 +78,7 @@ def quiet(results):
     if ratios:
         text += f" A peer's best round is {statistics.median(ratios):.2f} times its median one (median over peers)."
     if results.shared:
-        text += f" {results.shared} of {results.measured} measurements had to share their cores: **run again on an idle machine.**"
+        text += f" {results.shared} of {results.measured} measurements had to share their cores: **run it on an idle machine.**"
     return text
 
 

@@ -39,7 +39,7 @@ SCORES = {"rows": score_rows, "columns": score_columns}
 
 
 def in_chunks(chain, samples, chunk, rows):
-    """A function of a seed that returns samples (n, d): `chain` takes a key to a chunk's samples. The transpose is outside."""
+    """A function of a seed that returns samples (n, d); `chain` takes a key to one chunk's samples, jitted."""
     assert samples % chunk == 0, f"{samples} samples are not a multiple of {chunk}"
 
     @jax.jit
@@ -54,6 +54,7 @@ def in_chunks(chain, samples, chunk, rows):
 
 
 def build(_peer, job, precision, samples, variant):
+    """A function of a seed that returns samples (n, d)."""
     dtype, rows, chunk = dtype_of(precision), variant.layout == "rows", variant.chunk or samples
     h, score, shape = job.h, SCORES[variant.layout], (chunk, job.dim) if rows else (job.dim, chunk)
     levels = tuple(jnp.asarray(table, dtype) for table in tables(job))
