@@ -1,7 +1,7 @@
 """Are a peer's samples right? Their moments against those of the same scheme in f64, which are in reference.json.
 
 `python check.py` makes reference.json again (numpy, f64, 2,000,000 samples; minutes), and compares it with the exact moments
-of the data: what differs there is the discretisation's and the start's, and the same for every peer. That five libraries, each with its
+of the data: what differs there is the discretisation and the start, the same for every peer. That five libraries, each with its
 own code, agree with it is what makes it a reference.
 """
 

@@ -151,14 +151,14 @@ def run(args, python, with_ours):
                 if number and not tried:
                     continue  # the job is not this peer's, or it failed
                 answer = measure_peer(python, peer, job, precision, samples, tried, held)
-                if answer and args.record:
-                    with args.record.open("a") as file:
-                        print(json.dumps(answer), file=file)
                 if not answer:
                     results.failed.append(f"{peer} failed on {job} {precision}")
                     results.remark(results.failed[-1])
-                else:
-                    results.add_peer(answer, args.threads)
+                    continue
+                results.add_peer(answer, args.threads)
+                if args.record:
+                    with args.record.open("a") as file:
+                        print(json.dumps(answer), file=file)
     return results
 
 
