@@ -55,12 +55,12 @@ JOBS = {
 class Variant:
     """How a peer lays its samples out, and how many it takes at once (all if None)."""
 
-    layout: str  # "rows" (n, d), as people write it; "columns" or "written out" (d, n), tuned for these jobs
+    layout: str  # "rows" or "rows as sums" (n, d), as people write it; "columns" or "written out" (d, n), tuned
     chunk: int | None
 
     @property
     def style(self):
-        return "plain" if self.layout == "rows" else "tuned"
+        return "plain" if self.layout.startswith("rows") else "tuned"
 
     def __str__(self):
         return f"{self.layout}, {self.chunk or 'all'} at once"

@@ -1,6 +1,7 @@
 """torch on the CPU, eager and compiled.
 
-Plain: samples along rows, matrix products, softmax over the last dimension. Tuned: samples along columns; compiled and in
+Plain: samples along rows, softmax over the last dimension, and matrix products or, compiled and in two dimensions, sums
+that the compiler fuses. Tuned: samples along columns; compiled and in
 two dimensions also with every component written out, so that the compiler makes one loop of a step. The compiled step is
 handed its normals: those of torch's own generator are vectorised, inductor's are not (a fifth of the speed).
 """
@@ -24,8 +25,8 @@ def unavailable(peer):
 
 
 def variants(peer, job):
-    written_out = ["written out"] if peer == "torch.compile" and job.dim == 2 else []
-    return grid(["rows", "columns", *written_out], [None, 4000])
+    fused = ["rows as sums", "written out"] if peer == "torch.compile" and job.dim == 2 else []
+    return grid(["rows", "columns", *fused], [None, 4000])
 
 
 def score_rows(x, w, r, c):
@@ -33,6 +34,13 @@ def score_rows(x, w, r, c):
     logits = torch.addmm(c, x, w) - 0.5 * (x * x).sum(1, keepdim=True) * r
     p = torch.softmax(logits, dim=1)
     return p @ w.T - x * (p @ r)[:, None]
+
+
+def score_sums(x, w, r, c):
+    """x (n, d)."""
+    logits = (x[:, :, None] * w).sum(1) - 0.5 * (x * x).sum(1, keepdim=True) * r + c
+    p = torch.softmax(logits, dim=1)
+    return (p[:, None, :] * w).sum(2) - x * (p * r).sum(1, keepdim=True)
 
 
 def score_columns(x, w, r, c):
@@ -55,7 +63,9 @@ def score_written_out(x, w, r, c):
     return torch.stack([(sum(p[i] * w[j, i] for i in range(k)) - x[j] * shrink) * norm for j in range(d)])
 
 
-SCORES = {"rows": score_rows, "columns": score_columns, "written out": score_written_out}
+SCORES = {
+    "rows": score_rows, "rows as sums": score_sums, "columns": score_columns, "written out": score_written_out,
+}
 
 
 def euler_maruyama(score, x, z, h, now, _after):
@@ -74,7 +84,7 @@ def heun(score, x, _z, h, now, after):
 
 def build(peer, job, precision, samples, variant):
     """A function of a seed that returns samples (n, d)."""
-    chunk, rows, dtype = min(variant.chunk or samples, samples), variant.layout == "rows", DTYPES[precision]
+    chunk, rows, dtype = min(variant.chunk or samples, samples), variant.style == "plain", DTYPES[precision]
     levels = list(zip(*(torch.tensor(table, dtype=dtype) for table in tables(job))))
     step, score = {"euler-maruyama": euler_maruyama, "heun": heun}[job.method], SCORES[variant.layout]
     if peer == "torch.compile":
