@@ -1,9 +1,9 @@
 """torch on the CPU, eager and compiled.
 
 Plain: samples along rows, softmax over the last dimension, and matrix products or, compiled and in two dimensions, sums
-that the compiler fuses. Tuned: samples along columns; compiled and in
-two dimensions also with every component written out, so that the compiler makes one loop of a step. The compiled step is
-handed its normals: those of torch's own generator are vectorised, inductor's are not (a fifth of the speed).
+that the compiler fuses. Tuned: samples along columns; compiled and in two dimensions also with every component written
+out, so that the compiler makes one loop of a step. The compiled step is handed its normals: those of torch's own
+generator are vectorised, inductor's are not (a fifth of the speed).
 """
 
 import os
