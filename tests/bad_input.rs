@@ -381,6 +381,14 @@ data = { name = "mixture", means = [[0.0], [1.0]], covariances = [[[1.0]]] } => 
 data = { name = "mixture", means = [[0.0, 1.0]], covariances = [[[1.0]]] } => data.covariances[0] has 1 rows for 2 coordinates; give one a coordinate
 data = { name = "mixture", means = [[0.0, 1.0]], covariances = [[[1.0, 0.5], [0.2, 1.0]]] } => data.covariances[0][1][0] = 0.2 differs from its mirror image ...; give a symmetric matrix
 data = { name = "mixture", means = [[0.0, 1.0]], covariances = [[[1.0, 2.0], [2.0, 1.0]]] } => data.covariances[0] is not positive semi-definite: ...; give
+data = { name = "product" } => data.of is missing; add of =
+data = { name = "product", of = [] } => data.of is empty; give one law a coordinate
+data = { name = "product", of = ["two-mode", "ring"] } => data.of[1] = "ring" has 2 coordinates; give a mixture on the line
+data = { name = "product", of = { name = "power-law", modes = 1, p = 1.0 } } => data.of = "power-law(modes=1, p=1)" is no mixture; give
+data = { name = "product", of = ["two-mode"], copies = 3 } => data.copies = 3 does not go with a list; remove it
+data = { name = "product", of = "two-mode", copies = 0 } => data.copies = 0 makes no coordinate; give at least 1
+data = { name = "product", of = "two-mode", copies = 1000000000000 } => data.copies = 1000000000000 is too many to hold; give fewer
+data = { name = "product", of = ["two-mode", { name = "mixture", means = [[0.0]], std = -1.0 }] } => data.of[1].std = -1.0 is no standard deviation; give
 data = { name = "gaussian", of = "ring", mean = 1.0 } => data.mean = 1.0 does not go with of, which has a mean; remove it
 data = { name = "gaussian", of = "ring", variance = [1.0] } => data needs exactly one of variance, covariance, spectrum and of; write
 data = { name = "gaussian", of = { name = "ring", modes = 0 } } => data.of.modes = 0 makes no mode; give at least 1
