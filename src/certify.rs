@@ -354,7 +354,7 @@ fn plan(solver: &Handle, data: &Gaussian, problem: &Problem) -> Option<Planned> 
     if !solver.adaptive() {
         return None;
     }
-    let plan = law::plan(solver, data, &problem.schedule, &problem.levels(1), Init::Marginal).ok()?;
+    let plan = law::plan(solver, data, &problem.schedule, &problem.levels(1), Init::Marginal, None).ok()?;
     let law = law::law(solver, data, &problem.schedule, &plan.levels, Init::Marginal).ok()?;
     let steps = plan.levels.len() - 1;
     let w2 = w2(&law.moments, &data.marginal(&plan.levels[steps]));

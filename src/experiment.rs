@@ -21,10 +21,11 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use crate::config;
-use crate::data::Data;
+use crate::data::{Data, Perturbation};
 use crate::error::{BadInput, Result};
 use crate::grid::Grid;
 use crate::law::Init;
+use crate::metric;
 use crate::record::{NUMBERS, OrderRow, Row};
 use crate::schedule::{Level, Schedule};
 use crate::solver::{Handle, registry};
@@ -32,14 +33,19 @@ use crate::solver::{Handle, registry};
 mod cell;
 mod data;
 mod expect;
+mod flows;
 mod ladder;
+mod mode;
+mod sampled;
 mod spectrum;
 
-use data::read_data;
+use data::{check_gaussian, read_data};
 use ladder::{read_counts, read_grid};
 
 pub use cell::Cell;
+pub use flows::Flows;
 pub use ladder::Ladder;
+pub use mode::Mode;
 
 pub use expect::{Expectation, Outcome, SolverExpectation};
 
@@ -60,6 +66,10 @@ pub struct Experiment {
     pub grids: Vec<(Named<Grid>, Ladder)>,
     /// Laws that runs start from.
     pub inits: Vec<Init>,
+    /// What the model gets wrong.
+    pub perturbations: Vec<Option<Perturbation>>,
+    /// How cells are run.
+    pub modes: Vec<Mode>,
     /// Solvers and what is expected of each.
     pub solvers: Vec<SolverSpec>,
     /// Expectations on single cells.
@@ -158,11 +168,11 @@ struct Raw {
     grid: Value,
     init: Option<Value>,
     mode: Option<Value>,
+    perturb: Option<Value>,
     solver: Option<Vec<Table>>,
     #[serde(default)]
     expect: Vec<Expectation>,
-    #[serde(default = "w2_only")]
-    metrics: Vec<String>,
+    metrics: Option<Vec<String>>,
     reach: Option<Reach>,
     catalogue: Option<Catalogue>,
     figure: Option<Value>,
@@ -210,10 +220,6 @@ impl Catalogue {
     }
 }
 
-fn w2_only() -> Vec<String> {
-    vec!["w2".into()]
-}
-
 /// Columns whose orders solvers claim. (KL falls with twice the order of W2, `w2_data` tends to what truncation leaves:
 /// a claim says nothing of them.)
 const CLAIMED: &[&str] = &["w2", "strong_error"];
@@ -226,12 +232,17 @@ struct Quick {
     steps: Option<Vec<usize>>,
     /// Modes to keep of larger data.
     modes: Option<usize>,
+    /// Samples instead of the modes' own.
+    samples: Option<u64>,
 }
 
 impl Quick {
     fn check(&self) -> Result<()> {
         if self.modes == Some(0) {
             return Err(BadInput::new("modes", 0, "keeps nothing", "give at least 1"));
+        }
+        if self.samples == Some(0) {
+            return Err(BadInput::new("samples", 0, "keeps nothing", "give at least 1"));
         }
         let Some(steps) = &self.steps else { return Ok(()) };
         read_counts("steps", &steps.iter().map(|n| *n as i64).collect::<Vec<_>>().into()).map(drop)
@@ -281,16 +292,6 @@ impl Experiment {
             override_key(&mut table, assignment)?;
         }
         let raw: Raw = config::read(Value::Table(table))?;
-        if let Some(mode) = &raw.mode
-            && mode.as_str() != Some("exact")
-        {
-            return Err(BadInput::new(
-                "mode",
-                config::Plain(mode),
-                "is not available",
-                "write mode = \"exact\" or leave it out",
-            ));
-        }
         // Checked also where it is not used.
         raw.quick.as_ref().map_or(Ok(()), Quick::check).map_err(|e| e.within("quick"))?;
         let quick = if size == Size::Quick { raw.quick.clone() } else { None };
@@ -301,6 +302,16 @@ impl Experiment {
             data: each("data", raw.data, |v| read_data(v, folder, quick.as_ref().and_then(|q| q.modes)))?,
             schedules: each("schedule", raw.schedule, read_schedule)?,
             grids: each("grid", raw.grid, |v| read_grid(v, quick.as_ref().and_then(|q| q.steps.as_deref())))?,
+            modes: match raw.mode {
+                None => vec![Mode::Exact],
+                Some(value) => {
+                    each("mode", value, |v| mode::read(v, quick.as_ref().and_then(|q| q.samples)))?
+                }
+            },
+            perturbations: match raw.perturb {
+                None => vec![None],
+                Some(value) => each("perturb", value, read_perturbation)?,
+            },
             inits: each("init", raw.init.unwrap_or(Value::String("marginal".into())), config::read)?,
             solvers: match raw.solver {
                 None if raw.catalogue.is_some() => Vec::new(),
@@ -318,7 +329,7 @@ impl Experiment {
                 }
             },
             expect: raw.expect,
-            metrics: raw.metrics,
+            metrics: Vec::new(),
             reach: raw.reach,
             reduced: quick.is_some(),
             figures: match raw.figure {
@@ -326,6 +337,8 @@ impl Experiment {
                 Some(list) => each("figure", list, |v| config::read_named(v, FIGURES))?,
             },
         };
+        let default = if experiment.sampled() { mode::DEFAULT } else { &["w2"] };
+        experiment.metrics = raw.metrics.unwrap_or(default.iter().map(|m| m.to_string()).collect());
         if let Some(catalogue) = &raw.catalogue {
             let rest = catalogue.rest(&experiment.solvers)?;
             experiment.solvers.extend(rest);
@@ -336,15 +349,11 @@ impl Experiment {
 
     /// What only shows when the parts are put together.
     fn check(&self) -> Result<()> {
-        for (i, metric) in self.metrics.iter().enumerate() {
-            if !CLAIMED.contains(&metric.as_str()) {
-                let (key, why) = (format!("metrics[{i}]"), "is no error whose order solvers claim");
-                return Err(BadInput::new(&key, metric, why, config::suggest(metric, CLAIMED)));
-            }
-        }
+        self.check_modes()?;
         for kind in &self.figures {
             if let FigureKind::Convergence { metric, .. } = kind
                 && !NUMBERS.contains(&metric.as_str())
+                && !self.metrics.contains(metric)
             {
                 let fix = config::suggest(metric, NUMBERS);
                 return Err(BadInput::new("figure.metric", metric, "is no column of numbers", fix));
@@ -370,6 +379,11 @@ impl Experiment {
         }
         unique("metrics", self.metrics.iter().map(String::as_str), "remove one")?;
         unique("data", self.data.iter().map(|d| d.label.as_str()), "give them different `label`s")?;
+        let models: Vec<String> =
+            self.perturbations.iter().map(|p| cell::data_label("", p.as_ref())).collect();
+        unique("perturb", models.iter().map(String::as_str), "remove one")?;
+        let modes: Vec<String> = self.modes.iter().map(Mode::label).collect();
+        unique("mode", modes.iter().map(String::as_str), "remove one")?;
         unique("schedule", self.schedules.iter().map(|d| d.label.as_str()), "remove one")?;
         unique("grid", self.grids.iter().map(|(g, _)| g.label.as_str()), "remove one")?;
         unique("init", self.inits.iter().map(|i| i.name()), "remove one")?;
@@ -408,24 +422,79 @@ impl Experiment {
         Ok(())
     }
 
+    /// Labels of the data as rows have them.
+    fn data_labels(&self) -> Vec<String> {
+        let each = |d: &Named<Data>| {
+            let label = d.label.clone();
+            self.perturbations.iter().map(move |p| cell::data_label(&label, p.as_ref())).collect::<Vec<_>>()
+        };
+        self.data.iter().flat_map(each).collect()
+    }
+
+    /// Whether cells are run on samples.
+    pub fn sampled(&self) -> bool {
+        self.modes.iter().any(|m| *m != Mode::Exact)
+    }
+
+    /// Metrics must be those of the modes, and exact laws are for Gaussians.
+    fn check_modes(&self) -> Result<()> {
+        let exact = self.modes.contains(&Mode::Exact);
+        if exact && self.sampled() {
+            let fix = "write one experiment for each";
+            return Err(BadInput::about("mode", "mixes exact laws with samples", fix));
+        }
+        let known: Vec<&str> = if exact { CLAIMED.to_vec() } else { names(metric::SAMPLED) };
+        for (i, metric) in self.metrics.iter().enumerate() {
+            if !known.contains(&metric.as_str()) {
+                let why = if exact {
+                    "is no error whose order solvers claim"
+                } else {
+                    "is not measured on samples"
+                };
+                return Err(BadInput::new(
+                    &format!("metrics[{i}]"),
+                    metric,
+                    why,
+                    config::suggest(metric, &known),
+                ));
+            }
+        }
+        let crooked = self.perturbations.iter().flatten().any(|p| !p.is_affine());
+        if exact && crooked {
+            let fix = "add mode = { monte-carlo = { samples = 10_000 } }";
+            return Err(BadInput::about(
+                "perturb",
+                "makes a model that is not affine and has no exact law",
+                fix,
+            ));
+        }
+        if exact {
+            check_gaussian(&self.data)?;
+        }
+        Ok(())
+    }
+
     /// Every run the experiment asks for, in the order of its rows.
     pub fn cells(&self) -> Vec<Cell<'_>> {
         let mut cells = Vec::new();
-        for data in &self.data {
+        let models = self.data.iter().flat_map(|d| self.perturbations.iter().map(move |p| (d, p.as_ref())));
+        for ((data, wrong), mode) in models.flat_map(|m| self.modes.iter().map(move |mode| (m, mode))) {
             for schedule in &self.schedules {
                 for (grid, ladder) in &self.grids {
                     for &init in &self.inits {
                         for spec in self.solvers.iter().filter(|s| s.runs_on(schedule)) {
                             for steps in ladder.steps(&spec.solver.value, spec.steps.as_deref()) {
-                                let solver = &spec.solver;
                                 cells.push(Cell {
                                     experiment: &self.name,
                                     data,
                                     schedule,
                                     grid,
                                     init,
-                                    solver,
+                                    solver: &spec.solver,
                                     steps,
+                                    wrong,
+                                    mode,
+                                    metrics: &self.metrics,
                                 });
                             }
                         }
@@ -537,6 +606,16 @@ fn read_schedule(value: Value) -> Result<Named<Schedule>> {
     let schedule: Schedule = config::read_named(value.clone(), &names(Schedule::LIST))?;
     schedule.check()?;
     Ok(Named { label: registry::label_of(&value), value: schedule })
+}
+
+/// `"none"`, or `{ kind = "...", size = ... }`.
+fn read_perturbation(value: Value) -> Result<Option<Perturbation>> {
+    if value.as_str() == Some("none") {
+        return Ok(None);
+    }
+    let perturbation: Perturbation = config::read(value)?;
+    perturbation.check()?;
+    Ok(Some(perturbation))
 }
 
 fn read_solver(mut value: Value, quick: Option<&[usize]>) -> Result<SolverSpec> {

@@ -17,10 +17,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::affine::Affine;
-use crate::data::{Gaussian, Moments};
+use crate::data::{Gaussian, Moments, Perturbation};
 use crate::noise::{Draw, Probe};
 use crate::parallel;
-use crate::run::{Ctx, Look};
+use crate::run::{Ctx, Denoiser, Look};
 use crate::schedule::{Level, Schedule};
 use crate::solver::Sample;
 use crate::state::State;
@@ -148,7 +148,7 @@ pub fn law<S: Sample + Sync + ?Sized>(
     grid: &[Level],
     init: Init,
 ) -> Result<Law, NoLaw> {
-    law_on_path(solver, data, schedule, grid, init, None)
+    law_with(solver, data, schedule, grid, init, Options::default())
 }
 
 /// As [`law`], and the strong error against the exact solution of member `l` of the family, where `l` is given and the
@@ -164,9 +164,35 @@ pub fn law_on_path<S: Sample + Sync + ?Sized>(
     init: Init,
     l: Option<f64>,
 ) -> Result<Law, NoLaw> {
+    law_with(solver, data, schedule, grid, init, Options { equation: l, wrong: None })
+}
+
+/// What may be asked of a law beyond its moments.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options<'a> {
+    /// The member of the family whose exact paths the strong error is to.
+    pub equation: Option<f64>,
+    /// What the model gets wrong, if it is wrong. Must be affine ([`Perturbation::is_affine`]).
+    pub wrong: Option<&'a Perturbation>,
+}
+
+/// As [`law`], with options.
+///
+/// # Errors
+/// See [`NoLaw`].
+pub fn law_with<S: Sample + Sync + ?Sized>(
+    solver: &S,
+    data: &Gaussian,
+    schedule: &Schedule,
+    grid: &[Level],
+    init: Init,
+    options: Options,
+) -> Result<Law, NoLaw> {
+    let l = options.equation;
     let start = init.moments(data, schedule, &grid[0]);
+    let problem = Problem { data, schedule, wrong: options.wrong };
     let chunk = |range: std::ops::Range<usize>, path: Option<&Path>| {
-        Chunk::run(solver, data, schedule, grid, &start, range, path)
+        Chunk::run(solver, problem, grid, &start, range, path)
     };
     // One mode tells how many draws there are, and whether the solver looks at norms (which join all modes).
     let pilot = chunk(0..1, None)?;
@@ -229,18 +255,40 @@ pub fn plan<S: Sample + Sync + ?Sized>(
     schedule: &Schedule,
     grid: &[Level],
     init: Init,
+    wrong: Option<&Perturbation>,
 ) -> Result<Plan, NoLaw> {
     let start = init.moments(data, schedule, &grid[0]);
-    let model = data.slice(0..data.modes());
     let mut probe = Probe::new(0, data.modes());
     let x = State(probe.draw(Draw::Fresh).0.map(&start.std, &start.mean));
-    let mut cx = Ctx::new(&model, &mut probe, schedule);
-    let levels = solver.plan(&mut cx, grid, x);
-    if let Some(why) = cx.refusal() {
-        return Err(NoLaw::Refused(why.into()));
+    Problem { data, schedule, wrong }.with_model(0..data.modes(), |model| {
+        let mut cx = Ctx::new(model, &mut probe, schedule);
+        let levels = solver.plan(&mut cx, grid, x);
+        if let Some(why) = cx.refusal() {
+            return Err(NoLaw::Refused(why.into()));
+        }
+        let levels = levels.ok_or_else(|| NoLaw::Refused("the method is not adaptive".into()))?;
+        Ok(Plan { levels, nfe: cx.nfe() })
+    })
+}
+
+/// What every chunk has in common.
+#[derive(Clone, Copy)]
+struct Problem<'a> {
+    data: &'a Gaussian,
+    schedule: &'a Schedule,
+    wrong: Option<&'a Perturbation>,
+}
+
+impl Problem<'_> {
+    /// Runs `f` on the model of a range of modes.
+    fn with_model<T>(&self, range: std::ops::Range<usize>, f: impl FnOnce(&dyn Denoiser<Affine>) -> T) -> T {
+        let exact = self.data.slice(range);
+        match self.wrong {
+            None => f(&exact),
+            // (The spread is for random fields, which are not affine.)
+            Some(wrong) => f(&wrong.of(&exact, self.schedule, self.data.modes(), 1.0)),
+        }
     }
-    let levels = levels.ok_or_else(|| NoLaw::Refused("the method is not adaptive".into()))?;
-    Ok(Plan { levels, nfe: cx.nfe() })
 }
 
 /// The law of a range of modes.
@@ -260,21 +308,22 @@ struct Chunk {
 impl Chunk {
     fn run<S: Sample + ?Sized>(
         solver: &S,
-        data: &Gaussian,
-        schedule: &Schedule,
+        problem: Problem,
         grid: &[Level],
         start: &Moments,
         range: std::ops::Range<usize>,
         path: Option<&Path>,
     ) -> Result<Self, NoLaw> {
-        let model = data.slice(range.clone());
+        let Problem { data, schedule, .. } = problem;
         let mut probe = Probe::new(range.start, range.len());
         let x = State(probe.draw(Draw::Fresh).0.map(&start.std[range.clone()], &start.mean[range.clone()]));
-        let mut cx = Ctx::new(&model, &mut probe, schedule);
-        let out = solver.sample(&mut cx, grid, x).0;
-        let (nfe, look) = (cx.nfe(), cx.look());
-        if let Some(why) = cx.refusal() {
-            return Err(NoLaw::Refused(why.into()));
+        let (out, nfe, look, refusal) = problem.with_model(range.clone(), |model| {
+            let mut cx = Ctx::new(model, &mut probe, schedule);
+            let out = solver.sample(&mut cx, grid, x).0;
+            (out, cx.nfe(), cx.look(), cx.refusal().map(String::from))
+        });
+        if let Some(why) = refusal {
+            return Err(NoLaw::Refused(why));
         }
         if look == Look::Sample {
             return Err(NoLaw::Looked);

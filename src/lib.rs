@@ -53,6 +53,7 @@ pub mod law;
 pub mod likelihood;
 pub mod math;
 pub mod metric;
+pub mod monte_carlo;
 pub mod noise;
 pub mod order;
 pub mod parallel;

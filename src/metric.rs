@@ -1,6 +1,33 @@
-//! Distances between laws with independent modes, all in closed form.
+//! Distances between laws: with independent modes, in closed form ([`Errors`]); between samples, or from samples to an
+//! exact law, with a standard error each.
+//!
+//! | between | metric | standard error |
+//! |---|---|---|
+//! | rows and an exact law | [`weak`]: mean, covariance, fourth moment, tails, mode weights; streaming | batches |
+//! | rows and rows | [`sliced`]: `W1`, `W2` over fixed directions; sampling floor | influence |
+//! | numbers and numbers, or a law | [`wasserstein`]: exact `W1`, `W2` by sorting | influence |
+//! | | [`kolmogorov`]: Kolmogorov-Smirnov | p-value |
+//! | rows and rows | [`kernel`]: energy distance, MMD, unbiased | blocks; influence on the line |
+//! | rows of pairs | [`paired`]: RMSE, differences; KL from log densities | rows |
+//!
+//! *Batches*: [`batches::Means`] keeps sums over contiguous ranges of the global sample index and takes the delete-one-batch
+//! jackknife. *Influence*: the infinitesimal jackknife (Jaeckel 1972): each row's first-order effect on the metric. Both
+//! see the common random numbers of paired rows. What is significant of all that: [`significance`].
 
 use crate::data::Moments;
+
+pub mod batches;
+pub mod estimate;
+pub mod kernel;
+pub mod kolmogorov;
+pub mod paired;
+pub mod significance;
+pub mod sliced;
+pub mod wasserstein;
+pub mod weak;
+
+pub use estimate::{Distance, Estimate, Samples, Undefined};
+pub use significance::Test;
 
 /// Names of the columns, each with a one-line description.
 pub const LIST: &[(&str, &str)] = &[
@@ -10,6 +37,32 @@ pub const LIST: &[(&str, &str)] = &[
     ("mean_error", "l2 distance of the means"),
     ("cov_error", "Frobenius distance of the covariances"),
     ("strong_error", "root mean square distance from the exact solution on the same start and Brownian path"),
+];
+
+/// What is measured on samples, each with a one-line description.
+pub const SAMPLED: &[(&str, &str)] = &[
+    (
+        "rmse",
+        "root mean square distance from the exact probability flow of the same start (methods without noise)",
+    ),
+    ("sliced_w2", "sliced W2 to the exact marginal, above the sampling floor; on the line W2 itself"),
+    ("sliced_w1", "sliced W1, likewise"),
+    ("energy", "squared energy distance, unbiased"),
+    ("mmd", "squared maximum mean discrepancy, Gaussian kernel of median bandwidth, unbiased"),
+    ("ks", "Kolmogorov-Smirnov: the largest statistic of a coordinate, and its p-value"),
+    (
+        "kl",
+        "KL(sampler || exact marginal), nats, from the density that the solver's own map makes (methods without noise)",
+    ),
+    (
+        "nll_bits",
+        "root mean square error of the log-likelihood that the solver integrates, bits per dimension, exact trace",
+    ),
+    ("nll_bits_hutchinson", "likewise with Hutchinson's estimate of the trace, one probe a sample"),
+    ("mean_error", "l2 distance of the means"),
+    ("cov_error", "Frobenius distance of the covariances"),
+    ("fourth_error", "error of E|x|^4"),
+    ("mode_weights", "the largest error of a mode's weight, and the p-value of a chi-square test of all"),
 ];
 
 /// How far a law is from an exact one, five ways.

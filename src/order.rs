@@ -19,6 +19,8 @@ use std::fmt;
 
 use crate::solver::Claim;
 
+pub mod noisy;
+
 /// A claimed order holds if the measured one, and the last local one, are within this of it.
 pub const TOLERANCE: f64 = 0.05;
 /// Errors of up to this many times the given round-off may be nothing else.

@@ -89,7 +89,11 @@ fn error_against(
 ) -> Figure {
     let value = |row: &Row| row.number(metric);
     let solvers = distinct(rows.iter().map(|r| r.solver.clone()));
-    let groups = grouped(rows, |r| circumstances(&r.data, &r.schedule, &r.grid, &r.init));
+    let groups = grouped(rows, |r| {
+        let mut key = circumstances(&r.data, &r.schedule, &r.grid, &r.init);
+        key.push(("mode", r.sampling().into()));
+        key
+    });
     let panels = groups.iter().map(|(_, rows)| {
         let curves = solvers.iter().enumerate().map(|(k, solver)| {
             let mine = rows.iter().filter(|r| r.solver == *solver);

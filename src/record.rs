@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{BadInput, Result};
+use crate::metric::Estimate;
 
 /// Columns that hold one number.
 pub const NUMBERS: &[&str] = &[
@@ -93,11 +94,217 @@ pub struct Row {
     pub key: String,
     /// A hash of the row itself, by which an edited row is told from a computed one.
     pub check: String,
+    /// What was measured on samples, where the cell was run on samples: rows of `sampled.csv`.
+    #[serde(skip)]
+    pub measures: Vec<Measure>,
+}
+
+/// A number from samples, with what is known of its uncertainty.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Measure {
+    /// Its name: see [`crate::metric::SAMPLED`].
+    pub metric: String,
+    /// The value, in the metric's own unit.
+    #[serde(with = "number")]
+    pub value: Option<f64>,
+    /// Its standard error.
+    #[serde(with = "number")]
+    pub stderr: Option<f64>,
+    /// For a distance: about what a sampler without error would show at this number of samples.
+    #[serde(with = "number")]
+    pub floor: Option<f64>,
+    /// For a distance: `value^p - floor^p` (p = 2, but 1 for W1), of either sign: what to compare solvers by.
+    #[serde(with = "number")]
+    pub excess: Option<f64>,
+    /// Its standard error.
+    #[serde(with = "number")]
+    pub excess_stderr: Option<f64>,
+    /// For a test: the probability of one at least as extreme without any error.
+    #[serde(with = "number")]
+    pub p_value: Option<f64>,
+    /// Samples behind it.
+    pub samples: Option<u64>,
+    /// Why there is no value.
+    pub error: String,
+}
+
+impl Measure {
+    /// The error itself, free of the bias that a distance has: its excess (the root of it where it is of squares, with
+    /// its sign) or the value.
+    pub fn signed(&self) -> Option<Estimate> {
+        let (Some(excess), Some(stderr)) = (self.excess, self.excess_stderr) else {
+            return Some(Estimate { value: self.value?, stderr: self.stderr? });
+        };
+        if self.metric == "sliced_w1" {
+            return Some(Estimate { value: excess, stderr });
+        }
+        let value = excess.abs().sqrt();
+        // d sqrt(x) = dx/(2 sqrt(x)); at 0 the root is as unsure as that of the error itself.
+        let stderr = if stderr > excess.abs() { stderr.sqrt() } else { 0.5 * stderr / value };
+        Some(Estimate { value: value.copysign(excess), stderr })
+    }
+}
+
+/// One measure of a cell that was run on samples: `sampled.csv`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SampledRow {
+    /// Name of the experiment.
+    pub experiment: String,
+    /// Label of the data.
+    pub data: String,
+    /// Label of the schedule.
+    pub schedule: String,
+    /// Label of the grid.
+    pub grid: String,
+    /// Law the run starts from.
+    pub init: String,
+    /// Solver and its non-default parameters.
+    pub solver: String,
+    /// Steps of the grid.
+    pub steps: usize,
+    /// Model calls of a sample.
+    pub nfe: Option<usize>,
+    /// Injected noises of a sample.
+    pub draws: Option<usize>,
+    /// The metric; empty where the run failed.
+    pub metric: String,
+    /// The value.
+    #[serde(with = "number")]
+    pub value: Option<f64>,
+    /// Its standard error.
+    #[serde(with = "number")]
+    pub stderr: Option<f64>,
+    /// Sampling floor of a distance.
+    #[serde(with = "number")]
+    pub floor: Option<f64>,
+    /// `value^p - floor^p`.
+    #[serde(with = "number")]
+    pub excess: Option<f64>,
+    /// Its standard error.
+    #[serde(with = "number")]
+    pub excess_stderr: Option<f64>,
+    /// p-value of a test.
+    #[serde(with = "number")]
+    pub p_value: Option<f64>,
+    /// Samples behind the value.
+    pub samples: Option<u64>,
+    /// How samples were drawn and kept: `monte-carlo(precision=f32, samples=1000, seed=1)`, with ` mean-field` where norms
+    /// were answered by a pilot run.
+    pub mode: String,
+    /// Model calls of the pilot run that planned the levels of an adaptive method.
+    pub pilot_nfe: Option<usize>,
+    /// Why there is no value; empty if there is.
+    pub error: String,
+    /// Content key of the cell.
+    pub key: String,
+    /// A hash of the row itself.
+    pub check: String,
+}
+
+impl SampledRow {
+    /// The rows of a cell: one a measure, or one that says why there is none.
+    pub fn of(row: &Row) -> Vec<Self> {
+        let failed = [Measure { error: row.error.clone(), ..Measure::default() }];
+        let measures = if row.error.is_empty() { &row.measures[..] } else { &failed };
+        let one = |m: &Measure| {
+            let row = SampledRow {
+                experiment: row.experiment.clone(),
+                data: row.data.clone(),
+                schedule: row.schedule.clone(),
+                grid: row.grid.clone(),
+                init: row.init.clone(),
+                solver: row.solver.clone(),
+                steps: row.steps,
+                nfe: row.nfe,
+                draws: row.draws,
+                metric: m.metric.clone(),
+                value: m.value,
+                stderr: m.stderr,
+                floor: m.floor,
+                excess: m.excess,
+                excess_stderr: m.excess_stderr,
+                p_value: m.p_value,
+                samples: m.samples,
+                mode: row.mode.clone(),
+                pilot_nfe: row.pilot_nfe,
+                error: m.error.clone(),
+                key: row.key.clone(),
+                check: String::new(),
+            };
+            SampledRow { check: checked(&row), ..row }
+        };
+        measures.iter().map(one).collect()
+    }
+
+    /// Cells from their rows, in order; none of a cell whose rows do not all read as they were written.
+    pub fn cells(rows: Vec<SampledRow>) -> Vec<Row> {
+        let mut cells: Vec<Row> = Vec::new();
+        let mut edited = std::collections::HashSet::new();
+        for row in rows {
+            if row.check != checked(&SampledRow { check: String::new(), ..row.clone() }) {
+                edited.insert(row.key.clone());
+            }
+            let measure = Measure {
+                metric: row.metric,
+                value: row.value,
+                stderr: row.stderr,
+                floor: row.floor,
+                excess: row.excess,
+                excess_stderr: row.excess_stderr,
+                p_value: row.p_value,
+                samples: row.samples,
+                error: row.error,
+            };
+            if cells.last().is_none_or(|c| c.key != row.key) {
+                let failed = measure.metric.is_empty();
+                cells.push(Row {
+                    experiment: row.experiment,
+                    data: row.data,
+                    schedule: row.schedule,
+                    grid: row.grid,
+                    init: row.init,
+                    solver: row.solver,
+                    steps: row.steps,
+                    nfe: row.nfe,
+                    draws: row.draws,
+                    mode: row.mode,
+                    pilot_nfe: row.pilot_nfe,
+                    error: if failed { measure.error.clone() } else { String::new() },
+                    key: row.key,
+                    ..Row::default()
+                });
+            }
+            if !measure.metric.is_empty() {
+                cells.last_mut().expect("just pushed").measures.push(measure);
+            }
+        }
+        cells.retain(|c| !edited.contains(&c.key));
+        cells
+    }
+}
+
+/// A hash of a row, by which an edited one is told from a computed one.
+fn checked(row: &impl Serialize) -> String {
+    blake3::hash(to_csv(std::slice::from_ref(row)).as_bytes()).to_hex()[..8].to_string()
 }
 
 impl Row {
-    /// The number in a column of this name, if it has one: see [`NUMBERS`].
+    /// How samples were drawn and kept; empty for exact laws.
+    pub fn sampling(&self) -> &str {
+        let mode = self.mode.trim_end_matches(" mean-field");
+        if mode.starts_with("monte-carlo") { mode } else { "" }
+    }
+
+    /// What was measured under a name, if it was.
+    pub fn measure(&self, metric: &str) -> Option<&Measure> {
+        self.measures.iter().find(|m| m.metric == metric)
+    }
+
+    /// The number in a column of this name (see [`NUMBERS`]), or measured under it, if there is one.
     pub fn number(&self, column: &str) -> Option<f64> {
+        if let Some(measure) = self.measure(column) {
+            return measure.value;
+        }
         match column {
             "w2" => self.w2,
             "w2_data" => self.w2_data,
@@ -129,8 +336,7 @@ impl Row {
     }
 
     fn hash(&self) -> String {
-        let text = to_csv(&[Row { check: String::new(), ..self.clone() }]);
-        blake3::hash(text.as_bytes()).to_hex()[..8].to_string()
+        checked(&Row { check: String::new(), ..self.clone() })
     }
 }
 
@@ -175,6 +381,8 @@ pub struct OrderRow {
     /// Error that the method tends to as steps are added, where one is known or seen.
     #[serde(with = "number")]
     pub floor: Option<f64>,
+    /// How samples were drawn and kept; empty for exact laws.
+    pub mode: String,
 }
 
 /// Model calls until an error is small enough: `calls.csv`.

@@ -13,15 +13,24 @@ use std::sync::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{BadInput, Result};
-use crate::record::{Row, Timing, read_csv, write_atomically};
+use crate::record::{Measure, Row, SampledRow, Timing, read_csv, write_atomically};
 
 /// A finished cell: its numbers and how long they took.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finished {
-    /// The row of `exact.csv`.
+    /// The row of `exact.csv`, or the cell that rows of `sampled.csv` are of.
     pub row: Row,
+    /// What was measured on samples; the row's own are not written with it.
+    measures: Vec<Measure>,
     /// The row of `timing.csv`.
     pub timing: Timing,
+}
+
+impl Finished {
+    /// A finished cell.
+    pub fn new(row: Row, timing: Timing) -> Self {
+        Finished { measures: row.measures.clone(), row, timing }
+    }
 }
 
 /// A folder that one run at a time writes to.
@@ -139,6 +148,7 @@ fn from_journal(text: &[u8]) -> Vec<Finished> {
     let whole = |line: &[u8]| -> Option<Finished> {
         let (sum, body) = std::str::from_utf8(line).ok()?.split_once(' ')?;
         let (source, cell): (String, Finished) = serde_json::from_str(body).ok()?;
+        let cell = Finished { row: Row { measures: cell.measures.clone(), ..cell.row }, ..cell };
         (sum == checksum(body) && source == SOURCE).then_some(cell)
     };
     text.split(|b| *b == b'\n').filter_map(whole).collect()
@@ -150,11 +160,12 @@ fn from_tables(folder: &Path) -> HashMap<String, Finished> {
     if !manifest.lines().any(|l| l == format!("source = \"{SOURCE}\"")) {
         return HashMap::new();
     }
-    let rows: Vec<Row> = read_csv(&folder.join("exact.csv")).unwrap_or_default();
+    let exact: Vec<Row> = read_csv(&folder.join("exact.csv")).unwrap_or_default();
+    let sampled = SampledRow::cells(read_csv(&folder.join("sampled.csv")).unwrap_or_default());
     let timings: Vec<Timing> = read_csv(&folder.join("timing.csv")).unwrap_or_default();
     let timings: HashMap<String, Timing> = timings.into_iter().map(|t| (t.key.clone(), t)).collect();
-    let pair = |row: Row| Some((row.key.clone(), Finished { timing: timings.get(&row.key)?.clone(), row }));
-    rows.into_iter().filter(Row::is_sealed).filter_map(pair).collect()
+    let pair = |row: Row| Some((row.key.clone(), Finished::new(row.clone(), timings.get(&row.key)?.clone())));
+    exact.into_iter().filter(Row::is_sealed).chain(sampled).filter_map(pair).collect()
 }
 
 /// Where results come from: `manifest.toml`.
@@ -188,7 +199,7 @@ mod tests {
 
     fn cell(key: &str) -> Finished {
         let row = Row { key: key.into(), w2: Some(f64::INFINITY), kl: Some(0.1), steps: 3, ..Row::default() };
-        Finished { row, timing: Timing { key: key.into(), seconds: Some(0.5), ..Timing::default() } }
+        Finished::new(row, Timing { key: key.into(), seconds: Some(0.5), ..Timing::default() })
     }
 
     #[test]

@@ -81,14 +81,29 @@ pub struct Ctx<'a, V> {
     noise: &'a mut dyn Noise<V>,
     schedule: &'a Schedule,
     nfe: usize,
+    draws: usize,
     look: Look,
+    norms: Norms,
     refusal: Option<String>,
+}
+
+/// Expected norms: what a run finds, or what a pilot run found.
+#[derive(Debug)]
+enum Norms {
+    Found(Vec<f64>),
+    Given(std::vec::IntoIter<f64>),
 }
 
 impl<'a, V: Space> Ctx<'a, V> {
     /// A context that has counted nothing yet.
     pub fn new(model: &'a dyn Denoiser<V>, noise: &'a mut dyn Noise<V>, schedule: &'a Schedule) -> Self {
-        Ctx { model, noise, schedule, nfe: 0, look: Look::Never, refusal: None }
+        let norms = Norms::Found(Vec::new());
+        Ctx { model, noise, schedule, nfe: 0, draws: 0, look: Look::Never, norms, refusal: None }
+    }
+
+    /// The same, answering [`Ctx::expected_rms`] by what a pilot run found: a batch is then no law of its own.
+    pub fn with_norms(self, norms: Vec<f64>) -> Self {
+        Ctx { norms: Norms::Given(norms.into_iter()), ..self }
     }
 
     /// `d = E[x_0 | x_t = x]`; one model call.
@@ -112,6 +127,7 @@ impl<'a, V: Space> Ctx<'a, V> {
     /// The Brownian increment between two levels, normalised. Draws over overlapping intervals would be
     /// correlated: a solver that needs both asks for the atomic pieces and adds them.
     pub fn increment(&mut self, x: &State<V>, from: &Level, to: &Level) -> State<V> {
+        self.draws += 1;
         self.noise.increment(x, from, to)
     }
 
@@ -124,11 +140,13 @@ impl<'a, V: Space> Ctx<'a, V> {
         to: &Level,
         clock: Clock,
     ) -> (State<V>, State<V>) {
+        self.draws += 2;
         self.noise.increment_and_area(x, from, to, clock)
     }
 
     /// Standard normal noise tied to no interval.
     pub fn fresh(&mut self, x: &State<V>) -> State<V> {
+        self.draws += 1;
         self.noise.fresh(x)
     }
 
@@ -162,7 +180,14 @@ impl<'a, V: Space> Ctx<'a, V> {
     /// Root of the *expected* mean square: over the law where it is known (mean field), over the batch elsewhere.
     pub fn expected_rms(&mut self, x: &State<V>) -> f64 {
         self.look = self.look.max(Look::Expected);
-        x.0.rms(&Recorded(()))
+        match &mut self.norms {
+            Norms::Found(found) => {
+                found.push(x.0.rms(&Recorded(())));
+                found[found.len() - 1]
+            }
+            // (A run that asks more often than its pilot did has taken another path: nothing it says would be right.)
+            Norms::Given(given) => given.next().unwrap_or(f64::NAN),
+        }
     }
 
     /// The level at time `t`, for methods with stages between grid points.
@@ -194,6 +219,19 @@ impl<'a, V: Space> Ctx<'a, V> {
     /// Model calls so far.
     pub fn nfe(&self) -> usize {
         self.nfe
+    }
+
+    /// Noises so far.
+    pub fn draws(&self) -> usize {
+        self.draws
+    }
+
+    /// Expected norms so far, in the order in which they were asked for.
+    pub fn norms(&self) -> &[f64] {
+        match &self.norms {
+            Norms::Found(found) => found,
+            Norms::Given(rest) => rest.as_slice(),
+        }
     }
 
     /// The closest look at a value so far.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::data;
-use crate::experiment::{Cell, Experiment};
+use crate::experiment::{Cell, Experiment, Flows};
 use crate::law::Init;
+use crate::metric::Estimate;
 use crate::order;
 use crate::parallel;
 use crate::record::{OrderRow, Row, Timing};
@@ -51,8 +52,11 @@ pub fn run(
     let keys: Vec<String> = cells.iter().map(Cell::key).collect();
     let known = |key: &String| store.and_then(|s| s.get(key)).cloned();
     let todo: Vec<usize> = (0..cells.len()).filter(|&i| known(&keys[i]).is_none()).collect();
+    // Beside the result folders: it serves all experiments.
+    let cache = store.and_then(|s| Some(s.folder().parent()?.join(".cache")));
+    let flows = Flows::prepare(todo.iter().map(|&i| &cells[i]), cache.as_deref());
     let finish = |&i: &usize| {
-        let done = time(&cells[i]);
+        let done = time(&cells[i], &flows);
         store.map_or(Ok(()), |s| s.add(&done))?;
         tick();
         Ok((i, done))
@@ -71,9 +75,9 @@ pub fn run(
     Ok(Results { orders: orders(experiment, &rows), cells: all, computed: todo.len() })
 }
 
-fn time(cell: &Cell) -> Finished {
+fn time(cell: &Cell, flows: &Flows) -> Finished {
     let start = Instant::now();
-    let row = cell.run();
+    let row = cell.run(flows);
     let seconds = Some(start.elapsed().as_secs_f64());
     let timing = Timing {
         seconds,
@@ -82,14 +86,14 @@ fn time(cell: &Cell) -> Finished {
         key: row.key.clone(),
         ..Timing::default()
     };
-    Finished { row, timing }
+    Finished::new(row, timing)
 }
 
 /// Numbers belong to a content key, labels to the experiment as it reads now.
 fn relabelled(mut done: Finished, cell: &Cell) -> Finished {
     let row = &mut done.row;
     row.experiment = cell.experiment.into();
-    row.data = cell.data.label.clone();
+    row.data = cell.data_label();
     row.schedule = cell.schedule.label.clone();
     row.grid = cell.grid.label.clone();
     row.solver = cell.solver.label.clone();
@@ -112,7 +116,10 @@ fn round_off(cell: &Cell, steps: usize) -> f64 {
 pub fn orders(experiment: &Experiment, rows: &[Row]) -> Vec<OrderRow> {
     let cells = experiment.cells();
     // Cells come with the step count innermost: a group is a run of equal labels.
-    let group = |i: usize| (&rows[i].data, &rows[i].schedule, &rows[i].grid, &rows[i].init, &rows[i].solver);
+    let group = |i: usize| {
+        let r = &rows[i];
+        (&r.data, r.sampling(), &r.schedule, &r.grid, &r.init, &r.solver)
+    };
     let mut out = Vec::new();
     let mut from = 0;
     while from < rows.len() {
@@ -126,7 +133,7 @@ pub fn orders(experiment: &Experiment, rows: &[Row]) -> Vec<OrderRow> {
     out
 }
 
-/// The fit of one column; none of strong errors where there are none.
+/// The fit of one column; none where nothing was measured.
 fn fit(experiment: &Experiment, cell: &Cell, rows: &[Row], metric: &str) -> Option<OrderRow> {
     let spec = experiment
         .solvers
@@ -134,10 +141,13 @@ fn fit(experiment: &Experiment, cell: &Cell, rows: &[Row], metric: &str) -> Opti
         .find(|s| s.solver.label == cell.solver.label)
         .expect("the cell's own solver");
     let strong = metric == "strong_error";
-    if strong && rows.iter().all(|r| r.strong_error.is_none()) {
+    let none = |r: &Row| r.error.is_empty() && r.number(metric).is_none();
+    if rows.iter().all(none) || UNFITTED.contains(&metric) {
         return None;
     }
     let own = match (cell.init, cell.solver.value.claim()) {
+        // From the starts of the runs themselves, whatever their law.
+        (_, claim) if metric == "rmse" => claim,
         // From the prior, the initialisation error stays whatever the steps.
         (Init::Prior, _) => Claim::Floor,
         (Init::Marginal, claim) if strong => {
@@ -149,31 +159,67 @@ fn fit(experiment: &Experiment, cell: &Cell, rows: &[Row], metric: &str) -> Opti
         Some(p) if cell.init == Init::Marginal && !strong => Claim::Order(p),
         _ => own,
     };
-    let mut points: Vec<(usize, f64)> =
-        rows.iter().map(|r| (r.steps, r.number(metric).unwrap_or(f64::NAN))).collect();
-    points.sort_by_key(|p| p.0);
-    let most = points.last().map_or(0, |p| p.0);
-    let fit = order::fit(&points, round_off(cell, most));
-    let (verdict, reason) = fit.verdict(&claim);
-    let words = |list: Vec<String>| list.join(" ");
     let first = &rows[0];
-    Some(OrderRow {
+    let row = OrderRow {
         experiment: first.experiment.clone(),
         data: first.data.clone(),
         schedule: first.schedule.clone(),
         grid: first.grid.clone(),
         init: first.init.clone(),
         solver: first.solver.clone(),
+        mode: first.sampling().into(),
         metric: metric.into(),
+        claimed: if let Claim::Order(p) = claim { Some(p) } else { None },
+        ..OrderRow::default()
+    };
+    let noisy: Vec<(usize, Estimate)> =
+        rows.iter().filter_map(|r| Some((r.steps, r.measure(metric)?.signed()?))).collect();
+    Some(if noisy.is_empty() || metric == "rmse" {
+        fit_exact(row, cell, rows, &claim)
+    } else {
+        fit_noisy(row, &noisy, &claim)
+    })
+}
+
+/// Measures that are no errors with an order: tests, and squares.
+const UNFITTED: &[&str] = &["ks", "energy", "mmd", "mode_weights"];
+
+/// Errors known to round-off. (Those of samples that share their starts share nearly all of their noise too.)
+fn fit_exact(row: OrderRow, cell: &Cell, rows: &[Row], claim: &Claim) -> OrderRow {
+    let mut points: Vec<(usize, f64)> =
+        rows.iter().map(|r| (r.steps, r.number(&row.metric).unwrap_or(f64::NAN))).collect();
+    points.sort_by_key(|p| p.0);
+    let most = points.last().map_or(0, |p| p.0);
+    let fit = order::fit(&points, round_off(cell, most));
+    let (verdict, reason) = fit.verdict(claim);
+    OrderRow {
         order: fit.order,
         stderr: fit.stderr,
-        claimed: if let Claim::Order(p) = claim { Some(p) } else { None },
         verdict: verdict.to_string(),
         reason,
         from_steps: fit.window.map(|w| w.0),
         to_steps: fit.window.map(|w| w.1),
-        local_orders: words(fit.local.iter().map(|p| format!("{p:.4}")).collect()),
-        steps: words(points.iter().map(|p| p.0.to_string()).collect()),
+        local_orders: words(fit.local.iter().map(|p| format!("{p:.4}"))),
+        steps: words(points.iter().map(|p| p.0.to_string())),
         floor: rows.iter().find_map(|r| r.floor).or(fit.floor),
-    })
+        ..row
+    }
+}
+
+/// Errors known to a standard error.
+fn fit_noisy(row: OrderRow, points: &[(usize, Estimate)], claim: &Claim) -> OrderRow {
+    let fit = order::noisy::fit(points, claim);
+    OrderRow {
+        order: fit.order,
+        stderr: fit.stderr,
+        verdict: fit.verdict.to_string(),
+        reason: fit.reason,
+        from_steps: fit.window.map(|w| w.0),
+        to_steps: fit.window.map(|w| w.1),
+        ..row
+    }
+}
+
+fn words(list: impl Iterator<Item = String>) -> String {
+    list.collect::<Vec<_>>().join(" ")
 }

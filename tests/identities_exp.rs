@@ -362,7 +362,7 @@ fn tolerances_decide_how_many_steps_an_adaptive_dpm_solver_takes() {
         for controller in ["published", "shipped"] {
             let error = |tolerance: &str| {
                 let text = format!("{name}, rtol = {tolerance}, atol = 1e-9, controller = \"{controller}\"");
-                let plan = law::plan(&solver(&text), &data, &edm, &ends, Init::Marginal).expect(&text);
+                let plan = law::plan(&solver(&text), &data, &edm, &ends, Init::Marginal, None).expect(&text);
                 let law = law_of(&text, &data, &edm, &plan.levels).moments;
                 (plan.levels.len() - 1, w2(&law, &data.marginal(&ends[1])))
             };

@@ -227,7 +227,7 @@ fn gotta_go_fast_plans_from_end_to_end_and_finer_where_less_is_tolerated() {
         let mut before = (usize::MAX, 0.0);
         for tolerance in [1e-4, 1e-3, 1e-2, 5e-2] {
             let text = format!("gotta-go-fast, rtol = {tolerance:?}, atol = {tolerance:?}");
-            let plan = law::plan(&solver(&text), &data, &schedule, &ends, Init::Marginal).unwrap();
+            let plan = law::plan(&solver(&text), &data, &schedule, &ends, Init::Marginal, None).unwrap();
             let grid = plan.levels;
             let steps = grid.len() - 1;
             assert_eq!((grid[0], grid[steps]), (ends[0], ends[1]), "{name}");
@@ -244,6 +244,6 @@ fn gotta_go_fast_plans_from_end_to_end_and_finer_where_less_is_tolerated() {
     let vp = schedule("vp-linear");
     let ends = [vp.at(1.0), vp.at(1e-3)];
     let hopeless = solver("gotta-go-fast, rtol = 0.0, atol = 1e-300");
-    let why = law::plan(&hopeless, &data, &vp, &ends, Init::Marginal).unwrap_err().to_string();
+    let why = law::plan(&hopeless, &data, &vp, &ends, Init::Marginal, None).unwrap_err().to_string();
     assert!(why.contains("tolerances"), "{why}");
 }

@@ -9,7 +9,7 @@ use super::{Status, print, say};
 use crate::error::{BadInput, Result};
 use crate::experiment::{Experiment, FigureKind, Size};
 use crate::plot::{self, Figure};
-use crate::record::{OrderRow, Row, to_csv};
+use crate::record::{OrderRow, Row, SampledRow, to_csv};
 use crate::results::{self, Store};
 use crate::{parallel, reach, runner};
 
@@ -75,8 +75,12 @@ impl Run {
         bar.finish_and_clear();
 
         let rows = results.rows();
+        let table = match experiment.sampled() {
+            false => ("exact.csv", to_csv(&rows)),
+            true => ("sampled.csv", to_csv(&rows.iter().flat_map(SampledRow::of).collect::<Vec<_>>())),
+        };
         let mut files = vec![
-            ("exact.csv".to_string(), to_csv(&rows).into_bytes()),
+            (table.0.to_string(), table.1.into_bytes()),
             ("timing.csv".to_string(), to_csv(&results.timings()).into_bytes()),
             ("orders.csv".to_string(), to_csv(&results.orders).into_bytes()),
         ];

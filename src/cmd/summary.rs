@@ -20,7 +20,9 @@ pub(super) fn table(experiment: &Experiment, rows: &[Row], orders: &[OrderRow]) 
         lines.truncate(1);
     };
     for order in orders {
-        let here = [&order.data, &order.schedule, &order.grid, &order.init].map(String::as_str).join(", ");
+        let here = [&order.data, &order.schedule, &order.grid, &order.init, &order.mode];
+        let here =
+            here.map(String::as_str).into_iter().filter(|l| !l.is_empty()).collect::<Vec<_>>().join(", ");
         if here != place {
             if !place.is_empty() {
                 flush(&mut lines, &mut text);
@@ -29,8 +31,8 @@ pub(super) fn table(experiment: &Experiment, rows: &[Row], orders: &[OrderRow]) 
             place = here;
         }
         let same = |r: &&Row| {
-            (&r.data, &r.schedule, &r.grid, &r.init, &r.solver)
-                == (&order.data, &order.schedule, &order.grid, &order.init, &order.solver)
+            (&r.data, r.sampling(), &r.schedule, &r.grid, &r.init, &r.solver)
+                == (&order.data, &order.mode, &order.schedule, &order.grid, &order.init, &order.solver)
         };
         let last = rows.iter().filter(same).max_by_key(|r| r.steps);
         let number = |x: Option<f64>| x.map_or(String::new(), |x| format!("{x:.3}"));

@@ -16,6 +16,7 @@ use rand_distr::StandardNormal;
 
 use crate::batch::{Batch, LANES, Precision};
 use crate::error::{BadInput, Result};
+use crate::metric::wasserstein::normal_cdf;
 use crate::noise::{Purpose, generator};
 use crate::run::Denoiser;
 use crate::schedule::Level;
@@ -244,6 +245,29 @@ impl Mixture {
             square * square + 2.0 * matrix.norm_squared() + 4.0 * (mu.transpose() * &matrix * &mu)[0]
         };
         self.components.iter().map(|c| c.weight * one(c)).sum()
+    }
+
+    /// Every number that it is made of.
+    pub(super) fn numbers(&self) -> Vec<f64> {
+        let one = |c: &Component| {
+            let basis = match &c.covariance {
+                Covariance::Full { basis, .. } => basis.as_slice(),
+                _ => &[],
+            };
+            [&[c.weight], &c.mean[..], c.covariance.variances(), basis].concat()
+        };
+        self.components.iter().flat_map(one).collect()
+    }
+
+    /// Distribution function of coordinate `k`, as a function of (k, x).
+    pub(super) fn coordinate_cdf(&self) -> impl Fn(usize, f64) -> f64 + use<> {
+        let one = |c: &Component| {
+            let matrix = c.covariance.matrix(self.dim);
+            let sd: Vec<f64> = (0..self.dim).map(|j| matrix[(j, j)].sqrt()).collect();
+            (c.weight, c.mean.clone(), sd)
+        };
+        let parts: Vec<_> = self.components.iter().map(one).collect();
+        move |k, x| parts.iter().map(|(w, mean, sd)| w * normal_cdf((x - mean[k]) / sd[k])).sum()
     }
 
     /// One sample of `x_t` for every number from `first`, exactly: a component, then its Gaussian. Those of different

@@ -6,16 +6,23 @@
 use nalgebra::DMatrix;
 
 use crate::batch::{Batch, Precision};
+use crate::metric::wasserstein::normal_cdf;
 use crate::noise::Purpose;
 use crate::run::Denoiser;
 use crate::schedule::Level;
 
+pub mod digits;
+pub mod empirical;
 pub mod gaussian;
+mod matching;
 pub mod mixture;
+pub mod perturb;
+pub mod preset;
 pub mod product;
 
 pub use gaussian::{Gaussian, Modes, Moments};
 pub use mixture::{Covariance, Mixture};
+pub use perturb::Perturbation;
 pub use product::Product;
 
 /// A law of the data.
@@ -44,6 +51,39 @@ impl Data {
         match self {
             Data::Gaussian(data) => Some(data),
             Data::Mixture(_) | Data::Product(_) => None,
+        }
+    }
+
+    /// The mixture, where it is one.
+    pub fn mixture(&self) -> Option<&Mixture> {
+        match self {
+            Data::Mixture(data) => Some(data),
+            Data::Gaussian(_) | Data::Product(_) => None,
+        }
+    }
+
+    /// Every number that it is made of, for content keys.
+    pub fn numbers(&self) -> Vec<f64> {
+        match self {
+            Data::Gaussian(data) => data.mean().iter().chain(data.variance()).copied().collect(),
+            Data::Mixture(data) => data.numbers(),
+            Data::Product(data) => data.factors().iter().flat_map(Mixture::numbers).collect(),
+        }
+    }
+
+    /// Distribution function of coordinate `k` of `x_t`, as a function of (k, x).
+    pub fn coordinate_cdf(&self, at: &Level) -> Option<Box<dyn Fn(usize, f64) -> f64>> {
+        match self {
+            Data::Gaussian(data) => {
+                let law = data.marginal(at);
+                Some(Box::new(move |k, x| normal_cdf((x - law.mean[k]) / law.std[k])))
+            }
+            Data::Mixture(data) => Some(Box::new(data.marginal(at).coordinate_cdf())),
+            Data::Product(data) => {
+                let factors: Vec<_> =
+                    data.factors().iter().map(|f| f.marginal(at).coordinate_cdf()).collect();
+                Some(Box::new(move |k, x| factors[k](0, x)))
+            }
         }
     }
 
@@ -146,9 +186,24 @@ impl Data {
 pub const LIST: &[(&str, &str)] = &[
     (
         "gaussian",
-        "N(mean, variance) per mode; or a full covariance; or spectrum = \"file.csv\", one variance a line",
+        "N(mean, variance) per mode; or a full covariance; or spectrum = \"file.csv\", one variance a line; or of = DATA, with the mean and covariance of that",
     ),
     ("power-law", "centred, variances k^-p for k = 1..modes"),
+    ("mixture", "of Gaussians: weights, means, and std, variances or covariances"),
+    ("ring", "modes = 8 on a circle of radius = 2, std = 0.1 or [first, last]"),
+    ("grid", "side = 5 squared modes in the plane, spacing = 2, std = 0.05"),
+    ("four-modes", "weights 0.1, 0.2, 0.3, 0.4 at (0, 0), (0, 11), (9, 9), (11, 0), correlated; or std"),
+    ("funnel", "modes = 13 that widen along the first of dim = 2 coordinates, itself N(0, std = 1)"),
+    ("two-mode", "on the line: 0.3 N(-1, 0.2^2) + 0.7 N(1.5, 0.4^2)"),
+    (
+        "random-mixture",
+        "modes = 10 in dim = 2 at N(0, spread = 2), std = 0.5 or [least, most], covariance isotropic, diagonal or full; by seed",
+    ),
+    (
+        "points",
+        "a data set: csv = \"file.csv\", one point a line; or folder = \"images/\"; or points = [[..], ..]; std = 0 of a kernel",
+    ),
+    ("digits", "1797 handwritten digits of 8 x 8 pixels (UCI), from -1 to 1; class, count, std = 0"),
 ];
 
 /// Clean data: no noise, nothing scaled.

@@ -2,8 +2,8 @@
 
 use std::panic::AssertUnwindSafe;
 
-use super::{Handle, Named};
-use crate::data::{Data, Gaussian, Moments};
+use super::{Flows, Handle, Mode, Named};
+use crate::data::{Data, Gaussian, Moments, Perturbation};
 use crate::grid::Grid;
 use crate::law::{self, Init, Law, NoLaw};
 use crate::metric::{Errors, w2};
@@ -27,6 +27,12 @@ pub struct Cell<'a> {
     pub solver: &'a Named<Handle>,
     /// Steps (none for explicit grids).
     pub steps: Option<usize>,
+    /// What the model gets wrong, if it does.
+    pub wrong: Option<&'a Perturbation>,
+    /// How the cell is run.
+    pub mode: &'a Mode,
+    /// What is measured on samples.
+    pub metrics: &'a [String],
 }
 
 impl Cell<'_> {
@@ -37,8 +43,12 @@ impl Cell<'_> {
             // Lengths keep neighbouring parts from running into each other.
             hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
         };
-        for list in [self.gaussian().mean(), self.gaussian().variance()] {
-            part(&list.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>());
+        part(&self.data_bytes());
+        if let Some(wrong) = self.wrong {
+            part(json(wrong).as_bytes());
+        }
+        if let Mode::MonteCarlo(_) = self.mode {
+            part(json(&(self.mode, self.metrics)).as_bytes());
         }
         part(json(&self.schedule.value).as_bytes());
         part(json(&self.grid.value).as_bytes());
@@ -58,39 +68,36 @@ impl Cell<'_> {
         self.data.value.gaussian().expect("checked when the experiment was read")
     }
 
-    fn levels(&self) -> Vec<Level> {
+    pub(super) fn data_bytes(&self) -> Vec<u8> {
+        self.data.value.numbers().iter().flat_map(|x| x.to_le_bytes()).collect()
+    }
+
+    pub(super) fn levels(&self) -> Vec<Level> {
         self.grid
             .value
             .levels(&self.schedule.value, self.steps)
             .expect("checked when the experiment was read")
     }
 
-    /// Runs the solver and measures it. A run without a law gives a row whose `error` says why.
-    pub fn run(&self) -> Row {
+    /// Runs the solver and measures it, on samples with the exact ends in `flows`. A run without a law gives a row whose
+    /// `error` says why.
+    pub fn run(&self, flows: &Flows) -> Row {
         let rule = self.levels();
+        if let Mode::MonteCarlo(sampling) = self.mode {
+            let row = Row { steps: rule.len() - 1, ..self.row() };
+            return self.run_on_samples(&rule, sampling, flows, row);
+        }
         let solver = &self.solver.value;
         let planned = solver.adaptive().then(|| {
             let (data, schedule) = (self.gaussian(), &self.schedule.value);
-            guarded(|| law::plan(solver, data, schedule, &rule, self.init))
+            guarded(|| law::plan(solver, data, schedule, &rule, self.init, self.wrong))
         });
         let (grid, pilot_nfe, failed) = match planned {
             None => (rule, None, None),
             Some(Ok(plan)) => (plan.levels, Some(plan.nfe), None),
             Some(Err(why)) => (rule, None, Some(why)),
         };
-        let row = Row {
-            experiment: self.experiment.into(),
-            data: self.data.label.clone(),
-            schedule: self.schedule.label.clone(),
-            grid: self.grid.label.clone(),
-            init: self.init.name().into(),
-            solver: self.solver.label.clone(),
-            steps: grid.len() - 1,
-            mode: "exact".into(),
-            key: self.key(),
-            pilot_nfe,
-            ..Row::default()
-        };
+        let row = Row { steps: grid.len() - 1, pilot_nfe, ..self.row() };
         let law = failed.map_or_else(|| guarded(|| self.law(&grid, self.init)), Err);
         match law {
             Ok(law) => self.measure(&grid, &law, row),
@@ -110,10 +117,30 @@ impl Cell<'_> {
         }
     }
 
+    /// The label of the data, and of what the model gets wrong about it.
+    pub fn data_label(&self) -> String {
+        data_label(&self.data.label, self.wrong)
+    }
+
+    /// The row before there are numbers.
+    fn row(&self) -> Row {
+        Row {
+            experiment: self.experiment.into(),
+            data: self.data_label(),
+            schedule: self.schedule.label.clone(),
+            grid: self.grid.label.clone(),
+            init: self.init.name().into(),
+            solver: self.solver.label.clone(),
+            mode: self.mode.label(),
+            key: self.key(),
+            ..Row::default()
+        }
+    }
+
     fn law(&self, grid: &[Level], init: Init) -> Result<Law, NoLaw> {
         let solver = &self.solver.value;
-        let l = solver.equation();
-        law::law_on_path(solver, self.gaussian(), &self.schedule.value, grid, init, l)
+        let options = law::Options { equation: solver.equation(), wrong: self.wrong };
+        law::law_with(solver, self.gaussian(), &self.schedule.value, grid, init, options)
     }
 
     fn measure(&self, grid: &[Level], law: &Law, row: Row) -> Row {
@@ -171,6 +198,17 @@ impl Cell<'_> {
         let limit = self.solver.value.limit(&self.schedule.value, end, &variance)?;
         let limit = Moments { mean: exact.mean.clone(), std: limit.iter().map(|v| v.sqrt()).collect() };
         Some(w2(&limit, exact))
+    }
+}
+
+/// `name(key=value, ..., perturb=kind, size=0.1)`.
+pub(super) fn data_label(data: &str, wrong: Option<&Perturbation>) -> String {
+    let Some(Perturbation { kind, size, seed }) = wrong else { return data.into() };
+    let seed = if *seed == 0 { String::new() } else { format!(", seed={seed}") };
+    let more = format!("perturb={}, size={size}{seed})", kind.name());
+    match data.strip_suffix(')') {
+        Some(open) => format!("{open}, {more}"),
+        None => format!("{data}({more}"),
     }
 }
 

@@ -2,92 +2,92 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
-use toml::Value;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
 
-use super::{Named, names, spectrum};
+use super::{Named, names};
 use crate::config;
-use crate::data::{self, Data, Gaussian};
+use crate::data::preset::{FourModes, Funnel, Lattice, RandomMixture, Ring, TwoMode};
+use crate::data::{self, Data, Mixture};
 use crate::error::{BadInput, Result};
+use crate::solver::registry;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawGaussian {
-    mean: Option<Value>,
-    variance: Option<Vec<f64>>,
-    covariance: Option<Vec<Vec<f64>>>,
-    spectrum: Option<String>,
-    label: Option<String>,
-}
+mod gaussian;
+mod mixture;
+mod points;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawPowerLaw {
-    modes: usize,
-    p: f64,
-    label: Option<String>,
-}
-
-/// More modes than any image has, and few enough to hold.
-const MOST_MODES: usize = 10_000_000;
-
-/// Reads a data law; with `most_modes`, only its first modes.
+/// Reads a data law; with `most_modes`, only its first modes where they are independent.
 pub(super) fn read_data(value: Value, folder: &Path, most_modes: Option<usize>) -> Result<Named<Data>> {
-    let (name, table) = config::split_name(value, &names(data::LIST))?;
-    let keep = |n: usize| n.min(most_modes.unwrap_or(usize::MAX));
-    if name == "power-law" {
-        let RawPowerLaw { modes, p, label } = config::read(Value::Table(table))?;
-        if modes > MOST_MODES {
-            return Err(BadInput::new(
-                "modes",
-                modes,
-                "is too many to hold",
-                format!("give at most {MOST_MODES}"),
-            ));
-        }
-        let modes = keep(modes);
-        let label = label.unwrap_or(format!("power-law(modes={modes}, p={p})"));
-        return Ok(Named { label, value: Data::Gaussian(Gaussian::power_law(modes, p)?) });
-    }
-    let raw: RawGaussian = config::read(Value::Table(table))?;
-    let (variance, source) = match (raw.variance, raw.covariance, raw.spectrum) {
-        (Some(v), None, None) => (v, None),
-        (None, Some(matrix), None) => {
-            let data = Gaussian::from_covariance(read_mean(raw.mean, matrix.len())?, &matrix)?;
-            let label = raw.label.unwrap_or(format!("gaussian(covariance {0}x{0})", data.modes()));
-            return Ok(Named { label, value: Data::Gaussian(data) });
-        }
-        (None, None, Some(file)) => {
-            let variance = spectrum::read(&file, folder)?;
-            let stem = Path::new(&file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            (variance, Some(stem))
-        }
-        _ => {
-            return Err(BadInput::about(
-                "",
-                "needs exactly one of variance, covariance and spectrum",
-                "write variance = [1.0, 0.25]",
-            ));
-        }
-    };
-    let mean = read_mean(raw.mean, variance.len())?;
-    let data = Gaussian::new(mean, variance)?;
-    let data = Gaussian::new(
-        data.mean()[..keep(data.modes())].to_vec(),
-        data.variance()[..keep(data.modes())].to_vec(),
-    )?;
-    let label = raw.label.unwrap_or(match source {
-        Some(stem) => format!("gaussian({stem}, modes={})", data.modes()),
-        None => format!("gaussian(modes={})", data.modes()),
-    });
-    Ok(Named { label, value: Data::Gaussian(data) })
+    let (name, mut table) = config::split_name(value, &names(data::LIST))?;
+    let label = take_label(&mut table)?;
+    let data = match name.as_str() {
+        "gaussian" => gaussian::read(table, folder, most_modes),
+        "power-law" => gaussian::read_power_law(table, most_modes),
+        "mixture" => mixture::read(table),
+        "ring" => preset(&name, table, Ring::mixture),
+        "grid" => preset(&name, table, Lattice::mixture),
+        "four-modes" => preset(&name, table, FourModes::mixture),
+        "funnel" => preset(&name, table, Funnel::mixture),
+        "two-mode" => preset(&name, table, TwoMode::mixture),
+        "random-mixture" => preset(&name, table, RandomMixture::mixture),
+        "points" => points::read(table, folder),
+        _ => points::read_digits(table),
+    }?;
+    Ok(Named { label: label.unwrap_or(data.label), value: data.value })
 }
 
-/// One mean a mode, one for all, or zero.
-fn read_mean(value: Option<Value>, modes: usize) -> Result<Vec<f64>> {
-    match value {
-        None => Ok(vec![0.0; modes]),
-        Some(Value::Array(list)) => config::read(Value::Array(list)).map_err(|e| e.within("mean")),
-        Some(one) => Ok(vec![config::read::<f64>(one).map_err(|e| e.within("mean"))?; modes]),
+/// Refuses data whose samplers have no exact law.
+pub(super) fn check_gaussian(all: &[Named<Data>]) -> Result<()> {
+    for (i, data) in all.iter().enumerate() {
+        if data.value.gaussian().is_none() {
+            let key = if all.len() > 1 { format!("data[{i}]") } else { "data".into() };
+            let why = "is not Gaussian, and only Gaussians have exact laws";
+            let fix = "write mode = { monte-carlo = {} }, or data = { name = \"gaussian\", of = ... }";
+            return Err(BadInput::new(&key, &data.label, why, fix));
+        }
     }
+    Ok(())
 }
+
+/// A mixture that a few parameters make; they make its label, too.
+fn preset<P: DeserializeOwned>(
+    name: &str,
+    table: Table,
+    mixture: impl Fn(&P) -> Result<Mixture>,
+) -> Result<Named<Data>> {
+    let label = label(name, table.clone());
+    let preset: P = config::read(Value::Table(table))?;
+    Ok(Named { label, value: Data::Mixture(mixture(&preset)?) })
+}
+
+/// `name(key=value, ...)` of what was written.
+fn label(name: &str, mut table: Table) -> String {
+    table.insert("name".into(), name.into());
+    registry::label_of(&Value::Table(table))
+}
+
+/// The label is no matter of the law that it names.
+fn take_label(table: &mut Table) -> Result<Option<String>> {
+    if let Some(word) = table.keys().find(|k| *k != "label" && strsim::jaro_winkler(k, "label") > 0.9) {
+        let fix = "did you mean \"label\"?";
+        return Err(BadInput::new(word, config::Plain(&table[word]), "is not a known key", fix));
+    }
+    table.remove("label").map(config::read).transpose().map_err(|e| e.within("label"))
+}
+
+/// One number for each, or a list of as many.
+fn one_or_each(key: &str, value: Value, count: usize) -> Result<Vec<f64>> {
+    match value {
+        Value::Array(list) => config::read(Value::Array(list)),
+        one => config::read(one).map(|x| vec![x; count]),
+    }
+    .map_err(|e| e.within(key))
+}
+
+/// The file stem of a path, for labels.
+fn stem(path: &str) -> String {
+    Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests;

@@ -143,7 +143,8 @@ impl Expectation {
         let inits: Vec<&str> = experiment.inits.iter().map(|i| i.name()).collect();
         known("grid", &self.grid, &grids)?;
         known("schedule", &self.schedule, &labels(&experiment.schedules))?;
-        known("data", &self.data, &labels(&experiment.data))?;
+        let data = experiment.data_labels();
+        known("data", &self.data, &data.iter().map(String::as_str).collect::<Vec<_>>())?;
         known("init", &self.init, &inits)?;
         let solvers: Vec<&str> = experiment.solvers.iter().map(|s| s.solver.label.as_str()).collect();
         match &self.solver {

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{BadInput, Result};
 
-/// Reads variances from a CSV file of one column; a first line that is a word is a header. A relative path is
-/// looked for beside the experiment, then in the current folder.
+/// Reads variances from a CSV file of one column; a first line that is a word is a header.
 pub(super) fn read(file: &str, folder: &Path) -> Result<Vec<f64>> {
     if file.is_empty() {
         return Err(BadInput::new(
@@ -16,8 +15,7 @@ pub(super) fn read(file: &str, folder: &Path) -> Result<Vec<f64>> {
         )
         .unfilled());
     }
-    let beside = folder.join(file);
-    let path: PathBuf = if beside.exists() { beside } else { file.into() };
+    let path = find(file, folder);
     let unreadable = |why: String, fix: &str| BadInput::new("spectrum", file, why, fix);
     let bytes = std::fs::read(&path).map_err(|e| {
         unreadable(format!("cannot be read: {e}"), "give the path of a file with one variance a line")
@@ -41,4 +39,10 @@ pub(super) fn read(file: &str, folder: &Path) -> Result<Vec<f64>> {
         return Err(unreadable("holds no variance".into(), "give one variance a line"));
     }
     Ok(variances)
+}
+
+/// A relative path is looked for beside the experiment, then in the current folder.
+pub(super) fn find(file: &str, folder: &Path) -> PathBuf {
+    let beside = folder.join(file);
+    if beside.exists() { beside } else { file.into() }
 }

@@ -18,6 +18,8 @@ pub enum Purpose {
     Noise,
     /// Exact samples of a law, to compare with.
     Reference,
+    /// A pilot run's start and noise.
+    Pilot,
     /// Directions, resampling, perturbations of a score.
     Other,
 }
