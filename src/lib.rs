@@ -40,6 +40,7 @@
 //! ```
 
 pub mod affine;
+pub mod any;
 pub mod batch;
 pub mod certify;
 pub mod cmd;
