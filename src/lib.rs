@@ -47,6 +47,7 @@ pub mod config;
 pub mod data;
 pub mod error;
 pub mod experiment;
+pub mod geometry;
 //FLOW
 pub mod grid;
 pub mod law;

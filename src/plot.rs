@@ -16,11 +16,15 @@
 mod axis;
 mod bitmap;
 mod chart;
+mod contour;
+mod field;
 mod floor;
 mod guides;
 mod label;
 mod map;
 mod panel;
+mod paths;
+mod plane;
 mod sampled;
 mod scene;
 mod style;
@@ -32,7 +36,9 @@ use std::path::Path;
 
 use crate::record::{OrderRow, Row, write_atomically};
 use chart::{Across, Chart, Up};
+pub use field::field;
 pub use map::amplification;
+pub use paths::{PathsOf, paths};
 pub use sampled::{by_precision, perturbation};
 
 use label::{Key, Label, end_time, tell_apart};
@@ -264,6 +270,7 @@ fn figure<R>(groups: &[(Key, Vec<&R>)], panels: Vec<Content>, mut chart: Chart) 
             curves.retain(|c| !c.points.is_empty());
             Panel { title: own.join(", "), curves, floor }
         })
+        .filter(|panel| !panel.curves.is_empty())
         .collect();
     Figure { scene: chart.draw() }
 }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Experiment, Named};
+use super::{Cell, Experiment, Named, SolverSpec};
 use crate::config;
 use crate::data::Data;
 use crate::error::{BadInput, Result};
@@ -194,6 +194,37 @@ impl FigureKind {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Experiment {
+    /// What paths are drawn of: the wanted solvers (all if there are none) on every data law, schedule and grid, in so many
+    /// steps, from the first law that runs start from, with the exact model.
+    pub fn path_cells(&self, wanted: &[String], steps: Option<usize>) -> Vec<Cell<'_>> {
+        let mut cells = Vec::new();
+        let solvers = || {
+            let called = |s: &&SolverSpec| wanted.is_empty() || wanted.contains(&s.solver.label);
+            self.solvers.iter().filter(called)
+        };
+        for data in &self.data {
+            for schedule in &self.schedules {
+                for (grid, _) in &self.grids {
+                    cells.extend(solvers().filter(|s| s.runs_on(schedule)).map(|spec| Cell {
+                        experiment: &self.name,
+                        data,
+                        schedule,
+                        grid,
+                        init: self.inits[0],
+                        solver: &spec.solver,
+                        steps,
+                        wrong: None,
+                        mode: &self.modes[0],
+                        metrics: &self.metrics,
+                    }));
+                }
+            }
+        }
+        cells
     }
 }
 

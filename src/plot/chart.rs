@@ -143,7 +143,7 @@ impl Chart {
             notes.push("▼ below the axis at the last point.".into());
         }
         if curves().any(|c| c.spread.iter().any(|s| s.reach > 0.0)) {
-            notes.push("Bars: two standard errors to either side.".into());
+            notes.push("Bars: two standard errors to either side, where a marker does not hide them.".into());
         }
         if curves().any(|c| c.spread.iter().any(|s| !s.seen)) {
             notes.push(

@@ -4,7 +4,7 @@ use super::axis::{Axis, TICK_SIZE, number};
 use super::floor;
 use super::guides;
 use super::label::place;
-use super::scene::{Anchor, Form, HALF_HEIGHT, Marker, Point, Rgb, Shape, Stroke, text_width, wrap};
+use super::scene::{Anchor, Form, HALF_HEIGHT, Marker, Point, Shape, Stroke, text_width, wrap};
 use super::style::{GREY, GRID, Style, thinned};
 
 /// Size of the names of curves, and the height of a line of them.
@@ -158,11 +158,13 @@ impl Panel {
     pub fn draw(&self, out: &mut Vec<Shape>, frame: Frame, axes: (&Axis, &Axis), slopes: bool) {
         draw_grid(out, &frame, &axes);
         let paths: Vec<Vec<Vec<Point>>> = self.curves.iter().map(|c| paths(c, &frame, &axes)).collect();
+        let mut taken = paths.concat();
+        taken.extend(self.curves.iter().flat_map(|c| bars(c, &frame, &axes)).map(|b| b.line(&frame)));
         if let Some(floor) = self.floor {
-            floor::draw(out, &frame, axes.1, floor, &paths.concat());
+            floor::draw(out, &frame, axes.1, floor, &taken);
         }
         if slopes {
-            guides::draw(out, &frame, &axes, &paths.concat());
+            guides::draw(out, &frame, &axes, &taken);
         }
         let shown = |c: &Curve| c.drawable(axes.1.log).next().is_some();
         if !self.curves.iter().any(shown) {
@@ -290,6 +292,7 @@ fn draw_curve(
     thick: f64,
 ) {
     let Style { colour, dash, marker } = curve.style;
+    draw_bars(out, curve, frame, axes);
     for path in paths.iter().filter(|p| p.len() > 1) {
         out.push(Shape::line(path.clone(), Stroke { colour, width: thick, dash }));
     }
@@ -299,11 +302,8 @@ fn draw_curve(
     let every = (points.len() as f64 * 9.0 / frame.width).ceil().max(1.0) as usize;
     let (mut at, mut hollow) = (Vec::new(), Vec::new());
     for p in points.into_iter().rev().step_by(every) {
-        let spread = curve.spread_at(p.0);
-        if let Some(spread) = spread {
-            draw_bar(out, *p, spread.reach, (frame, axes), colour);
-        }
-        if spread.is_none_or(|s| s.seen) { &mut at } else { &mut hollow }.push(frame.pixel(axes, *p));
+        if curve.spread_at(p.0).is_none_or(|s| s.seen) { &mut at } else { &mut hollow }
+            .push(frame.pixel(axes, *p));
     }
     for (at, hollow) in [(at, marker.hollow), (hollow, true)] {
         if !at.is_empty() {
@@ -323,29 +323,45 @@ fn draw_curve(
     }
 }
 
-/// An error bar, with a serif at each end that is not cut off by the frame.
-fn draw_bar(
-    out: &mut Vec<Shape>,
-    p: Point,
-    reach: f64,
-    (frame, axes): (&Frame, &(&Axis, &Axis)),
-    colour: Rgb,
-) {
-    const SERIF: f64 = 2.5;
-    let height = |v: f64| if axes.1.log && v <= 0.0 { f64::INFINITY } else { frame.pixel(axes, (p.0, v)).1 };
-    let (x, top, bottom) = (frame.pixel(axes, p).0, height(p.1 + reach), height(p.1 - reach));
-    if bottom - top < 2.0 {
-        return;
+/// An error bar in pixels, which may leave the frame.
+struct Bar {
+    x: f64,
+    top: f64,
+    bottom: f64,
+    seen: bool,
+}
+
+impl Bar {
+    /// What the frame shows of it.
+    fn line(&self, frame: &Frame) -> Vec<Point> {
+        vec![(self.x, self.top.max(frame.top)), (self.x, self.bottom.min(frame.bottom()))]
     }
-    let stroke = Stroke::solid(colour, 0.9);
-    let mut serif = |y: f64| {
-        if (frame.top..=frame.bottom()).contains(&y) {
-            out.push(Shape::line(vec![(x - SERIF, y), (x + SERIF, y)], stroke));
-        }
+}
+
+/// The bars of the points that the frame shows, but for those that a marker hides.
+fn bars(curve: &Curve, frame: &Frame, axes: &(&Axis, &Axis)) -> Vec<Bar> {
+    let height = |p: Point| if axes.1.log && p.1 <= 0.0 { f64::INFINITY } else { frame.pixel(axes, p).1 };
+    let bar = |&(x, y): &Point| {
+        let Spread { reach, seen, .. } = *curve.spread_at(x)?;
+        let at = frame.pixel(axes, (x, y)).0;
+        Some(Bar { x: at, top: height((x, y + reach)), bottom: height((x, y - reach)), seen })
     };
-    serif(top);
-    serif(bottom);
-    out.push(Shape::line(vec![(x, top.max(frame.top)), (x, bottom.min(frame.bottom()))], stroke));
+    let within = |p: &&Point| (axes.1.low..=axes.1.high).contains(&p.1);
+    curve.points.iter().filter(within).filter_map(bar).filter(|b| b.bottom - b.top > 6.0).collect()
+}
+
+/// Error bars, with a serif at each end that is not cut off by the frame; pale where nothing was seen.
+fn draw_bars(out: &mut Vec<Shape>, curve: &Curve, frame: &Frame, axes: &(&Axis, &Axis)) {
+    const SERIF: f64 = 2.5;
+    for bar in bars(curve, frame, axes) {
+        let share = if bar.seen { 1.0 } else { 0.45 };
+        let stroke = Stroke::solid(thinned(curve.style.colour, share), 0.9);
+        let inside = |y: &f64| (frame.top..=frame.bottom()).contains(y);
+        let serifs = [bar.top, bar.bottom].into_iter().filter(inside);
+        let serifs = serifs.map(|y| vec![(bar.x - SERIF, y), (bar.x + SERIF, y)]);
+        let paths = std::iter::once(bar.line(frame)).chain(serifs).collect();
+        out.push(Shape::Lines { paths, stroke });
+    }
 }
 
 /// A sample of the line and the name, in the middle of the height `at`.

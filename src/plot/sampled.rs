@@ -29,6 +29,8 @@ pub(super) fn error_curve<'a>(
                 points.push((x, size_of(measure)));
                 spread.extend(spread_of(x, measure));
             }
+            // A metric that such a solver does not have, such as the distance from a flow it does not follow.
+            None if !row.sampling().is_empty() && row.error.is_empty() => {}
             None => points.push((x, error_of(row, row.number(metric)))),
         }
     }

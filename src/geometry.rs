@@ -1,0 +1,229 @@
+//! What pictures of the geometry show: the density and the score of `x_t` in the plane at some times, and paths of
+//! samples through a solver's grid.
+//!
+//! ```
+//! use scorebench::data::{Data, Gaussian};
+//! use scorebench::geometry::Field;
+//! use scorebench::schedule::Schedule;
+//! let data = Data::Gaussian(Gaussian::new(vec![0.0, 0.0], vec![1.0, 1.0])?);
+//! let field = Field::new(&data, &Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 }, &[0.5], Some(3.0));
+//! let (place, arrow) = field.moments[0].arrows[0];
+//! assert!(arrow[0] * place[0] < 0.0); // the score of N(0, I) points to the origin
+//! # Ok::<(), scorebench::error::BadInput>(())
+//! ```
+
+use std::panic::AssertUnwindSafe;
+
+use crate::batch::Batch;
+use crate::data::Data;
+use crate::monte_carlo::Run;
+use crate::noise::White;
+use crate::run::Ctx;
+use crate::schedule::{Level, Schedule};
+use crate::solver::{Handle, Sample};
+use crate::state::State;
+
+/// Density and score of `x_t` at some times. Data of two coordinates (a Gaussian's are those of its eigenbasis).
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// The rectangle that is shown.
+    pub window: Window,
+    /// One a time.
+    pub moments: Vec<Moment>,
+}
+
+/// Density and score at one level.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    /// The level.
+    pub at: Level,
+    /// The density over the window, as a share of its largest value there.
+    pub density: Mesh,
+    /// Places, and `sigma` times the score there: a pure number of about 1 where samples are.
+    pub arrows: Vec<([f64; 2], [f64; 2])>,
+}
+
+/// A rectangle of the plane: from where to where, each coordinate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Window {
+    /// Across.
+    pub x: (f64, f64),
+    /// Upwards.
+    pub y: (f64, f64),
+}
+
+/// Values at the nodes of a rectangular mesh that spans a window: row after row from the lowest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mesh {
+    /// Nodes of a row.
+    pub columns: usize,
+    /// The values.
+    pub values: Vec<f64>,
+}
+
+/// Paths of samples, at every level of a grid that a solver can be run to.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    /// The rectangle that holds the first two coordinates (or the first, and it again).
+    pub window: Window,
+    /// Levels, from noise to data.
+    pub levels: Vec<Level>,
+    /// For each level the samples one after the other, coordinates in a row.
+    pub states: Vec<Vec<f64>>,
+    /// Coordinates of a sample.
+    pub dim: usize,
+    /// The density of the data at the last level over the window, as a share of its largest value there: two coordinates.
+    pub density: Option<Mesh>,
+    /// `lambda` at the first and the last column of `marginal`.
+    pub lambda: (f64, f64),
+    /// The density of the first coordinate against `lambda`, as a share of its largest value at each.
+    pub marginal: Option<Mesh>,
+}
+
+/// Nodes of a mesh along each side, and arrows.
+const NODES: usize = 121;
+const ARROWS: usize = 20;
+/// Windows reach so many standard deviations from the mean.
+const WIDE: f64 = 3.0;
+/// Samples that run, of which some are drawn: norms over a batch are means over these.
+const BATCH: usize = 256;
+
+impl Window {
+    fn square(half_side: f64) -> Self {
+        Window { x: (-half_side, half_side), y: (-half_side, half_side) }
+    }
+
+    /// The smallest square that holds the mean and [`WIDE`] standard deviations at all levels, either side.
+    fn around(data: &Data, levels: &[Level]) -> Self {
+        let last = data.dim().min(2) - 1;
+        let (mut x, mut y) = ((f64::INFINITY, f64::NEG_INFINITY), (f64::INFINITY, f64::NEG_INFINITY));
+        for at in levels {
+            let (mean, covariance) = (data.mean(at), data.covariance(at));
+            for (range, k) in [(&mut x, 0), (&mut y, last)] {
+                let reach = WIDE * covariance[(k, k)].sqrt();
+                *range = (range.0.min(mean[k] - reach), range.1.max(mean[k] + reach));
+            }
+        }
+        let half = 0.5 * (x.1 - x.0).max(y.1 - y.0).max(1e-6);
+        let centred = |(low, high): (f64, f64)| (0.5 * (low + high) - half, 0.5 * (low + high) + half);
+        Window { x: centred(x), y: centred(y) }
+    }
+
+    /// The middles of `n` by `n` cells, or the corners of `n - 1` by `n - 1`.
+    fn places(&self, n: usize, corners: bool) -> Vec<[f64; 2]> {
+        let share = |k: usize| if corners { k as f64 / (n - 1) as f64 } else { (k as f64 + 0.5) / n as f64 };
+        let along = |(low, high): (f64, f64), k: usize| low + (high - low) * share(k);
+        (0..n).flat_map(|j| (0..n).map(move |i| [along(self.x, i), along(self.y, j)])).collect()
+    }
+}
+
+impl Field {
+    /// Density and score at times, over the square of this half side around the origin, or over what holds all but the
+    /// tails of the law at all times.
+    ///
+    /// # Panics
+    /// If the data do not have two coordinates.
+    pub fn new(data: &Data, schedule: &Schedule, times: &[f64], half_side: Option<f64>) -> Self {
+        assert_eq!(data.dim(), 2, "a field lies in the plane");
+        let levels: Vec<Level> = times.iter().map(|t| schedule.at(*t)).collect();
+        let window = half_side.map_or_else(|| Window::around(data, &levels), Window::square);
+        let moments = levels.iter().map(|at| Moment {
+            at: *at,
+            density: density(data, at, &window),
+            arrows: arrows(data, at, &window),
+        });
+        Field { window, moments: moments.collect() }
+    }
+}
+
+fn density(data: &Data, at: &Level, window: &Window) -> Mesh {
+    let nodes = Batch::from_rows(2, window.places(NODES, true).into_flattened());
+    let logs = data.log_density(&nodes, at);
+    let most = logs.iter().copied().filter(|l| l.is_finite()).fold(f64::NEG_INFINITY, f64::max);
+    let values = logs.into_iter().map(|l| if l.is_finite() { (l - most).exp() } else { 0.0 });
+    Mesh { columns: NODES, values: values.collect() }
+}
+
+fn arrows(data: &Data, at: &Level, window: &Window) -> Vec<([f64; 2], [f64; 2])> {
+    let places = window.places(ARROWS, false);
+    let x = State(Batch::from_rows(2, places.concat()));
+    let eps = data.model::<f64>().eps(&x, at).0.to_rows();
+    let arrows = places.into_iter().zip(eps.chunks_exact(2)).map(|(place, e)| (place, [-e[0], -e[1]]));
+    arrows.filter(|(_, a)| a[0].is_finite() && a[1].is_finite()).collect()
+}
+
+impl Paths {
+    /// The first `count` samples of a run: where they are at a level is where a run over the grid up to there, from the
+    /// same start and with the same noise, ends. (For a method that does its last step in another way, or that spreads
+    /// noise over its steps by their number, that is what stopping there would give.) An adaptive method plans its levels
+    /// first. States are `f64`, the model exact.
+    ///
+    /// # Errors
+    /// Why the solver cannot be run, in words.
+    pub fn new(run: &Run<Handle>, count: usize, half_side: Option<f64>) -> Result<Self, String> {
+        let walked = std::panic::catch_unwind(AssertUnwindSafe(|| walk(run, count)));
+        let (levels, states) = walked.unwrap_or_else(|_| Err("the solver panicked".into()))?;
+        let (data, schedule) = (run.data, run.schedule);
+        let ends = [run.levels[0], run.levels[run.levels.len() - 1]];
+        let window = half_side.map_or_else(|| Window::around(data, &ends), Window::square);
+        let finite = || levels.iter().map(Level::lambda).filter(|l| l.is_finite());
+        let lambda = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
+        let plane = data.dim() == 2 && ends[1].sigma > 0.0;
+        Ok(Paths {
+            window,
+            states,
+            dim: data.dim(),
+            density: plane.then(|| density(data, &ends[1], &window)),
+            marginal: marginal(data, schedule, lambda, window.x),
+            lambda,
+            levels,
+        })
+    }
+}
+
+/// The levels that the solver can be run to, and the samples there.
+fn walk(run: &Run<Handle>, count: usize) -> Result<(Vec<Level>, Vec<Vec<f64>>), String> {
+    let start = run.starts(0, count.max(BATCH));
+    let drawn = |x: &Batch| x.to_rows()[..count * run.data.dim()].to_vec();
+    let refused = |cx: &Ctx<Batch>| cx.refusal().map_or(Ok(()), |why| Err(why.to_string()));
+    let mut noise = White::new(run.sampling.seed);
+    let mut cx = Ctx::new(run.data.model(), &mut noise, run.schedule);
+    let plan = run.solver.plan(&mut cx, run.levels, State(start.clone()));
+    refused(&cx)?;
+    let all = plan.as_deref().unwrap_or(run.levels);
+    let (mut levels, mut states) = (vec![all[0]], vec![drawn(&start)]);
+    for k in 1..all.len() {
+        let prefix = &all[..=k];
+        let last = k + 1 == all.len();
+        if !last && run.solver.check_grid(run.schedule, prefix).is_err() {
+            continue;
+        }
+        let mut noise = White::new(run.sampling.seed);
+        let mut cx = Ctx::new(run.data.model(), &mut noise, run.schedule);
+        let x = run.solver.sample(&mut cx, prefix, State(start.clone())).0;
+        refused(&cx)?;
+        levels.push(all[k]);
+        states.push(drawn(&x));
+    }
+    Ok((levels, states))
+}
+
+/// Probabilities of small intervals of the first coordinate: exact, however narrow its peaks.
+fn marginal(data: &Data, schedule: &Schedule, lambda: (f64, f64), x: (f64, f64)) -> Option<Mesh> {
+    if !(lambda.0 < lambda.1) {
+        return None;
+    }
+    let half = 0.5 * (x.1 - x.0) / (NODES - 1) as f64;
+    let mut values = vec![0.0; NODES * NODES];
+    for i in 0..NODES {
+        let at = schedule.at_lambda(lambda.0 + (lambda.1 - lambda.0) * i as f64 / (NODES - 1) as f64);
+        let cdf = data.coordinate_cdf(&at)?;
+        let edges: Vec<f64> = (0..=NODES).map(|j| cdf(0, x.0 + half * (2.0 * j as f64 - 1.0))).collect();
+        let masses: Vec<f64> = edges.windows(2).map(|e| e[1] - e[0]).collect();
+        let most = masses.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+        for (j, mass) in masses.iter().enumerate() {
+            values[j * NODES + i] = mass / most;
+        }
+    }
+    Some(Mesh { columns: NODES, values })
+}
