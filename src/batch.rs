@@ -4,10 +4,12 @@
 //! array of fixed length, and a loop over it becomes a few vector instructions. Blocks are always whole; the last one's
 //! surplus are further samples that nobody reads.
 
+use std::ops::{Deref, DerefMut};
+
+use crate::any::{Any, Backend};
 use crate::real::{Real, vectorised};
-use crate::run::Recorded;
-use crate::solver::registry::{Erased, RunOn};
-use crate::state::Space;
+use crate::run::{Ctx, Recorded};
+use crate::state::{Space, State};
 
 /// Samples in a block.
 pub const LANES: usize = 32;
@@ -23,7 +25,53 @@ pub struct Batch<R = f64> {
     first: u64,
     len: usize,
     rounding: Rounding,
-    blocks: Vec<Lanes<R>>,
+    blocks: Aligned<R>,
+}
+
+/// Coordinates of blocks, the first at the start of a cache line: a register loaded across two lines costs as much as two.
+#[derive(Debug)]
+pub(crate) struct Aligned<T> {
+    values: Vec<T>,
+    start: usize,
+    len: usize,
+}
+
+impl<T: Clone> Aligned<T> {
+    /// So many coordinates of one value.
+    pub(crate) fn filled(coordinates: usize, value: T) -> Self {
+        const LINE: usize = 64;
+        let (len, spare) = (coordinates * LANES, LINE / size_of::<T>());
+        let values = vec![value; len + spare];
+        let start = values.as_ptr().align_offset(LINE).min(spare);
+        Aligned { values, start, len }
+    }
+}
+
+impl<T> Deref for Aligned<T> {
+    type Target = [Lanes<T>];
+    fn deref(&self) -> &[Lanes<T>] {
+        self.values[self.start..self.start + self.len].as_chunks().0
+    }
+}
+
+impl<T> DerefMut for Aligned<T> {
+    fn deref_mut(&mut self) -> &mut [Lanes<T>] {
+        self.values[self.start..self.start + self.len].as_chunks_mut().0
+    }
+}
+
+impl<T: Clone> Clone for Aligned<T> {
+    fn clone(&self) -> Self {
+        let mut copy = Aligned::filled(self.len / LANES, self.values[0].clone());
+        copy.clone_from_slice(self);
+        copy
+    }
+}
+
+impl<T: PartialEq> PartialEq for Aligned<T> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
 }
 
 /// What every state is rounded to after it is computed: a state of a narrower type than it is computed in.
@@ -58,7 +106,7 @@ impl<R: Real> Batch<R> {
     /// If there are no coordinates.
     pub fn zeros(dim: usize, first: u64, len: usize) -> Self {
         assert!(dim > 0, "a sample has a coordinate");
-        let blocks = vec![[R::ZERO; LANES]; dim * len.div_ceil(LANES)];
+        let blocks = Aligned::filled(dim * len.div_ceil(LANES), R::ZERO);
         Batch { dim, first, len, rounding: Rounding::None, blocks }
     }
 
@@ -138,7 +186,7 @@ impl<R: Real> Batch<R> {
     }
 
     fn like(&self) -> Self {
-        Batch { blocks: vec![[R::ZERO; LANES]; self.blocks.len()], ..*self }
+        Batch { blocks: Aligned::filled(self.blocks.len(), R::ZERO), ..*self }
     }
 }
 
@@ -163,7 +211,7 @@ impl<R: Real, F: FnMut(&[Lanes<R>], &mut [Lanes<R>])> pulp::NullaryFnOnce for Ma
 /// `to = sum_k c_k v_k`, up to four terms in a pass.
 struct Combine<'a, R> {
     terms: &'a [(f64, &'a Batch<R>)],
-    to: &'a mut [Lanes<R>],
+    to: &'a mut [R],
 }
 
 impl<R: Real> pulp::NullaryFnOnce for Combine<'_, R> {
@@ -172,47 +220,37 @@ impl<R: Real> pulp::NullaryFnOnce for Combine<'_, R> {
     fn call(self) {
         let Combine { terms, to } = self;
         let (wide, rest) = terms.split_at(terms.len().min(4));
-        let of = |k: usize| (R::from_f64(wide[k].0), &wide[k].1.blocks);
+        let of = |k: usize| (R::from_f64(wide[k].0), wide[k].1.blocks.as_flattened());
         match wide.len() {
             1 => {
                 let (a, x) = of(0);
                 for (to, x) in to.iter_mut().zip(x) {
-                    for i in 0..LANES {
-                        to[i] = a * x[i];
-                    }
+                    *to = a * *x;
                 }
             }
             2 => {
                 let ((a, x), (b, y)) = (of(0), of(1));
                 for ((to, x), y) in to.iter_mut().zip(x).zip(y) {
-                    for i in 0..LANES {
-                        to[i] = b.mul_add(y[i], a * x[i]);
-                    }
+                    *to = b.mul_add(*y, a * *x);
                 }
             }
             3 => {
                 let ((a, x), (b, y), (c, z)) = (of(0), of(1), of(2));
                 for (((to, x), y), z) in to.iter_mut().zip(x).zip(y).zip(z) {
-                    for i in 0..LANES {
-                        to[i] = c.mul_add(z[i], b.mul_add(y[i], a * x[i]));
-                    }
+                    *to = c.mul_add(*z, b.mul_add(*y, a * *x));
                 }
             }
             _ => {
                 let ((a, x), (b, y), (c, z), (d, w)) = (of(0), of(1), of(2), of(3));
                 for ((((to, x), y), z), w) in to.iter_mut().zip(x).zip(y).zip(z).zip(w) {
-                    for i in 0..LANES {
-                        to[i] = d.mul_add(w[i], c.mul_add(z[i], b.mul_add(y[i], a * x[i])));
-                    }
+                    *to = d.mul_add(*w, c.mul_add(*z, b.mul_add(*y, a * *x)));
                 }
             }
         }
         for (c, v) in rest {
             let c = R::from_f64(*c);
-            for (to, x) in to.iter_mut().zip(&v.blocks) {
-                for i in 0..LANES {
-                    to[i] = c.mul_add(x[i], to[i]);
-                }
+            for (to, x) in to.iter_mut().zip(v.blocks.as_flattened()) {
+                *to = c.mul_add(*x, *to);
             }
         }
     }
@@ -221,19 +259,11 @@ impl<R: Real> pulp::NullaryFnOnce for Combine<'_, R> {
 /// A precision that batches come in: what the registry can run solvers on.
 pub trait Precision: Real {
     #[doc(hidden)]
-    fn erased(solver: &dyn Erased) -> &dyn RunOn<Batch<Self>>;
-}
-
-impl Precision for f32 {
-    fn erased(solver: &dyn Erased) -> &dyn RunOn<Batch<f32>> {
-        solver
-    }
-}
-
-impl Precision for f64 {
-    fn erased(solver: &dyn Erased) -> &dyn RunOn<Batch<f64>> {
-        solver
-    }
+    fn wrap(x: State<Batch<Self>>) -> Any;
+    #[doc(hidden)]
+    fn unwrap(x: Any) -> State<Batch<Self>>;
+    #[doc(hidden)]
+    fn peek(x: &Any) -> &State<Batch<Self>>;
 }
 
 impl<R: Precision> Space for Batch<R> {
@@ -242,7 +272,7 @@ impl<R: Precision> Space for Batch<R> {
         let shape = |w: &Self| (w.dim, w.first, w.len);
         assert!(terms.iter().all(|(_, w)| shape(w) == shape(v)), "batches of different shapes were combined");
         let mut out = v.like();
-        vectorised(Combine { terms, to: &mut out.blocks });
+        vectorised(Combine { terms, to: out.blocks.as_flattened_mut() });
         out.rounding.apply(&mut out.blocks);
         out
     }
@@ -252,7 +282,15 @@ impl<R: Precision> Space for Batch<R> {
         (squares / (self.len * self.dim) as f64).sqrt()
     }
 
-    fn erased(solver: &dyn Erased) -> &dyn RunOn<Self> {
-        R::erased(solver)
+    fn with_any<T>(
+        cx: &mut Ctx<Self>,
+        x: State<Self>,
+        run: impl FnOnce(&mut Ctx<Any>, State<Any>) -> T,
+    ) -> T {
+        cx.with_any(x, run)
+    }
+
+    fn from_any(x: State<Any>) -> State<Self> {
+        <Self as Backend>::unwrap(x.0)
     }
 }

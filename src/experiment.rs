@@ -34,6 +34,7 @@ mod cell;
 mod data;
 mod expect;
 mod figure;
+mod flows;
 mod ladder;
 mod mode;
 mod sampled;
@@ -44,6 +45,7 @@ use ladder::{read_counts, read_grid};
 
 pub use cell::Cell;
 pub use figure::FigureKind;
+pub use flows::Flows;
 pub use ladder::Ladder;
 pub use mode::Mode;
 

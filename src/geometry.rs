@@ -84,7 +84,7 @@ pub struct Paths {
 const NODES: usize = 121;
 const ARROWS: usize = 20;
 /// Windows reach so many standard deviations from the mean.
-const WIDE: f64 = 3.0;
+const WIDE: f64 = 3.5;
 /// Samples that run, of which some are drawn: norms over a batch are means over these.
 const BATCH: usize = 256;
 
@@ -164,16 +164,16 @@ impl Paths {
         let walked = std::panic::catch_unwind(AssertUnwindSafe(|| walk(run, count)));
         let (levels, states) = walked.unwrap_or_else(|_| Err("the solver panicked".into()))?;
         let (data, schedule) = (run.data, run.schedule);
-        let ends = [run.levels[0], run.levels[run.levels.len() - 1]];
-        let window = half_side.map_or_else(|| Window::around(data, &ends), Window::square);
+        let end = &run.levels[run.levels.len() - 1];
+        let window = half_side.map_or_else(|| Window::around(data, run.levels), Window::square);
         let finite = || levels.iter().map(Level::lambda).filter(|l| l.is_finite());
         let lambda = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
-        let plane = data.dim() == 2 && ends[1].sigma > 0.0;
+        let plane = data.dim() == 2 && end.sigma > 0.0;
         Ok(Paths {
             window,
             states,
             dim: data.dim(),
-            density: plane.then(|| density(data, &ends[1], &window)),
+            density: plane.then(|| density(data, end, &window)),
             marginal: marginal(data, schedule, lambda, window.x),
             lambda,
             levels,
@@ -226,4 +226,100 @@ fn marginal(data: &Data, schedule: &Schedule, lambda: (f64, f64), x: (f64, f64))
         }
     }
     Some(Mesh { columns: NODES, values })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Covariance, Gaussian, Mixture};
+    use crate::grid::Grid;
+    use crate::law::Init;
+    use crate::monte_carlo::Sampling;
+    use crate::solver::registry;
+
+    const SCHEDULE: Schedule = Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 };
+
+    fn handle(name: &str) -> Handle {
+        registry::solver(toml::Value::String(name.into())).expect("a registered solver")
+    }
+
+    fn two() -> Data {
+        let part = |x: f64| (0.5, vec![x, 0.5], Covariance::Isotropic(0.04));
+        Data::Mixture(Mixture::new(vec![part(-1.0), part(1.0)]).expect("a mixture"))
+    }
+
+    fn run<'a>(solver: &'a Handle, data: &'a Data, levels: &'a [Level]) -> Run<'a, Handle> {
+        let sampling = Sampling { samples: 40, seed: 3, ..Sampling::default() };
+        Run { solver, data, wrong: None, schedule: &SCHEDULE, levels, init: Init::Marginal, sampling }
+    }
+
+    #[test]
+    fn arrows_are_the_score_and_densities_are_densities_on_a_gaussian() {
+        let data = Data::Gaussian(Gaussian::new(vec![0.5, 0.0], vec![1.0, 0.25]).expect("a law"));
+        let field = Field::new(&data, &SCHEDULE, &[0.3, 0.01], Some(2.0));
+        for Moment { at, density, arrows } in &field.moments {
+            let v = [at.marginal_variance(1.0), at.marginal_variance(0.25)];
+            let mean = [0.5 * at.alpha, 0.0];
+            assert_eq!((arrows.len(), density.values.len()), (400, 121 * 121));
+            for (x, arrow) in arrows {
+                for k in 0..2 {
+                    let score = -(x[k] - mean[k]) / v[k];
+                    assert!((arrow[k] - at.sigma * score).abs() < 1e-12);
+                }
+            }
+            // Nodes (column 60, row 60) and (90, 75) are the origin and (1, 0.5).
+            let log = |x: f64, y: f64| -0.5 * ((x - mean[0]).powi(2) / v[0] + y * y / v[1]);
+            let ratio = density.values[75 * 121 + 90] / density.values[60 * 121 + 60];
+            assert!((ratio.ln() - log(1.0, 0.5) + log(0.0, 0.0)).abs() < 1e-9);
+            assert_eq!(density.values.iter().copied().fold(0.0, f64::max), 1.0);
+        }
+    }
+
+    #[test]
+    fn paths_end_where_runs_do_and_each_step_goes_on_from_the_last() {
+        let data = two();
+        let levels =
+            Grid::UniformLambda { start: 1.0, end: 1e-2 }.levels(&SCHEDULE, Some(12)).expect("a grid");
+        for name in ["ddpm", "ddim", "dpmpp-2m", "unipc"] {
+            let solver = handle(name);
+            let run = run(&solver, &data, &levels);
+            let paths = Paths::new(&run, 40, None).expect(name);
+            assert_eq!((paths.levels.len(), paths.states.len(), paths.dim), (13, 13, 2));
+            let ends = run.fold(|_| Vec::new(), |all, _, rows| all.extend_from_slice(rows)).expect("it runs");
+            assert_eq!(paths.states[12], ends.batches.concat(), "{name}");
+            assert!(paths.density.is_some() && paths.marginal.is_some());
+        }
+        // DDIM has no memory: its path from any level on is its run from there.
+        let ddim = handle("ddim");
+        let paths = Paths::new(&run(&ddim, &data, &levels), 40, None).expect("ddim");
+        let mut noise = White::new(0);
+        let mut cx = Ctx::new(data.model(), &mut noise, &SCHEDULE);
+        let there = State(Batch::from_rows(2, paths.states[5].clone()));
+        let rest = ddim.sample(&mut cx, &levels[5..], there).0.to_rows();
+        assert!(rest.iter().zip(&paths.states[12]).all(|(a, b)| (a - b).abs() < 1e-12));
+    }
+
+    #[test]
+    fn what_cannot_run_says_why() {
+        let data = two();
+        let levels =
+            Grid::UniformLambda { start: 1.0, end: 1e-2 }.levels(&SCHEDULE, Some(4)).expect("a grid");
+        let exact = registry::solver(toml::toml! { name = "ddpm" variance = "exact" }.into()).expect("ddpm");
+        let why = Paths::new(&run(&exact, &data, &levels), 5, None).expect_err("no reverse covariance");
+        assert!(why.contains("not known"), "{why}");
+    }
+
+    #[test]
+    fn the_marginal_of_a_column_is_the_law_of_the_first_coordinate() {
+        let data = Data::Gaussian(Gaussian::new(vec![0.0], vec![1.0]).expect("a law"));
+        // N(0, 1) at every level: exp(-x^2/2), in each column.
+        let mesh = marginal(&data, &SCHEDULE, (-2.0, 2.0), (-3.0, 3.0)).expect("a law with a CDF");
+        for i in [0, 60, 120] {
+            for j in [0, 40, 60, 100] {
+                let x = -3.0 + 0.05 * j as f64;
+                assert!((mesh.values[j * 121 + i] - (-0.5 * x * x).exp()).abs() < 1e-3);
+            }
+        }
+        assert_eq!(marginal(&data, &SCHEDULE, (1.0, 1.0), (-3.0, 3.0)), None);
+    }
 }

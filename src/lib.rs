@@ -40,6 +40,7 @@
 //! ```
 
 pub mod affine;
+pub mod any;
 pub mod batch;
 pub mod certify;
 pub mod cmd;
@@ -47,11 +48,11 @@ pub mod config;
 pub mod data;
 pub mod error;
 pub mod experiment;
+pub mod flow;
 pub mod geometry;
-//FLOW
 pub mod grid;
 pub mod law;
-//LIK
+pub mod likelihood;
 pub mod math;
 pub mod metric;
 pub mod monte_carlo;
@@ -62,6 +63,7 @@ pub mod plot;
 pub mod reach;
 pub mod real;
 pub mod record;
+pub mod registers;
 pub mod results;
 pub mod run;
 pub mod runner;

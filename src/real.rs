@@ -7,6 +7,10 @@
 use std::fmt::Debug;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
+use pulp::WithSimd;
+
+use crate::registers::Registers;
+
 /// `f32` or `f64`.
 ///
 /// Largest errors, in units of the last place, over the arguments stated (`tests/real.rs` holds them to it):
@@ -27,6 +31,7 @@ pub trait Real:
     + AddAssign
     + SubAssign
     + MulAssign
+    + Registers
 {
     /// 0.
     const ZERO: Self;
@@ -34,6 +39,8 @@ pub trait Real:
     const ONE: Self;
     /// Smallest that a variance is divided by: a point mass without noise is a very narrow one.
     const LEAST_VARIANCE: Self;
+    /// `exp` of anything less is 0.
+    const LEAST_EXPONENT: Self;
 
     /// The nearest value.
     fn from_f64(x: f64) -> Self;
@@ -51,16 +58,15 @@ pub trait Real:
     fn exp(self) -> Self;
     /// Natural logarithm of a positive normal number.
     fn ln(self) -> Self;
-    /// Two independent standard normals from 64 random bits (Box & Muller 1958), the same two in either precision but
-    /// for rounding. The first 32 bits give the radius, the last 32 the angle; in `f64` a scramble of all 64 fills the
-    /// bits that follow.
-    fn normals(bits: u64) -> [Self; 2];
+    /// Two independent standard normals from twice 32 random bits (Box & Muller 1958), the same two in either precision
+    /// but for rounding; in `f64` a scramble of all 64 fills the bits that follow.
+    fn normals(radius: u32, angle: u32) -> [Self; 2];
 }
 
 /// Runs `f` compiled for the widest vectors that this processor has. What `f` calls must be inlined into it
-/// (`#[inline(always)]`) to be compiled so.
+/// (`#[inline(always)]`) to be compiled so; `f` itself must be a struct, for a closure is not.
 #[inline(always)]
-pub fn vectorised<R>(f: impl pulp::NullaryFnOnce<Output = R>) -> R {
+pub fn vectorised<R>(f: impl WithSimd<Output = R>) -> R {
     pulp::Arch::new().dispatch(f)
 }
 
@@ -77,7 +83,8 @@ macro_rules! horner {
 impl Real for f32 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
-    const LEAST_VARIANCE: Self = 1e-36;
+    const LEAST_VARIANCE: Self = 1e-24;
+    const LEAST_EXPONENT: Self = -87.3;
 
     #[inline(always)]
     fn from_f64(x: f64) -> Self {
@@ -108,7 +115,7 @@ impl Real for f32 {
     fn exp(self) -> Self {
         // x = n ln 2 + r with |r| <= ln 2/2; adding 3 * 2^22 leaves n in the last bits.
         const SHIFT: f32 = 12_582_912.0;
-        let inside = if self > -87.3 { self } else { -87.3 };
+        let inside = if self > Self::LEAST_EXPONENT { self } else { Self::LEAST_EXPONENT };
         let inside = if inside < 88.7 { inside } else { 88.7 };
         let shifted = inside.mul_add(std::f32::consts::LOG2_E, SHIFT);
         let n = shifted - SHIFT;
@@ -117,7 +124,7 @@ impl Real for f32 {
             horner!(r, 1.987_569_2e-4f32, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5);
         let y = p.mul_add(r * r, r) + 1.0;
         let y = y * f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
-        let y = if self < -87.3 { 0.0 } else { y };
+        let y = if self < Self::LEAST_EXPONENT { 0.0 } else { y };
         if self > 88.7 { f32::INFINITY } else { y }
     }
 
@@ -145,11 +152,10 @@ impl Real for f32 {
     }
 
     #[inline(always)]
-    fn normals(bits: u64) -> [Self; 2] {
+    fn normals(radius: u32, angle: u32) -> [Self; 2] {
         const ULP: f32 = 1.0 / 4_294_967_296.0;
-        let u = ((bits >> 32) as u32 as f32 + 0.5) * ULP;
-        let radius = (-2.0 * Real::ln(u)).sqrt();
-        let angle = (bits as u32 as i32) as f32 * ULP;
+        let radius = (-2.0 * Real::ln((radius as f32 + 0.5) * ULP)).sqrt();
+        let angle = angle as i32 as f32 * ULP;
         // Turns to the nearest quarter; what is left has a sine and a cosine by short series.
         const SHIFT: f32 = 12_582_912.0;
         let shifted = angle.mul_add(4.0, SHIFT);
@@ -171,6 +177,7 @@ impl Real for f64 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     const LEAST_VARIANCE: Self = 1e-290;
+    const LEAST_EXPONENT: Self = -708.3;
 
     #[inline(always)]
     fn from_f64(x: f64) -> Self {
@@ -201,7 +208,7 @@ impl Real for f64 {
     fn exp(self) -> Self {
         // As in f32, with 3 * 2^51; ln 2 in two parts (Cody & Waite 1980).
         const SHIFT: f64 = 6_755_399_441_055_744.0;
-        let inside = if self > -708.3 { self } else { -708.3 };
+        let inside = if self > Self::LEAST_EXPONENT { self } else { Self::LEAST_EXPONENT };
         let inside = if inside < 709.7 { inside } else { 709.7 };
         let shifted = inside.mul_add(std::f64::consts::LOG2_E, SHIFT);
         let n = shifted - SHIFT;
@@ -221,7 +228,7 @@ impl Real for f64 {
         );
         let y = p.mul_add(r * r, r) + 1.0;
         let y = y * f64::from_bits((shifted.to_bits() << 52).wrapping_add(0x3ff0_0000_0000_0000));
-        let y = if self < -708.3 { 0.0 } else { y };
+        let y = if self < Self::LEAST_EXPONENT { 0.0 } else { y };
         if self > 709.7 { f64::INFINITY } else { y }
     }
 
@@ -252,12 +259,13 @@ impl Real for f64 {
     }
 
     #[inline(always)]
-    fn normals(bits: u64) -> [Self; 2] {
+    fn normals(radius: u32, angle: u32) -> [Self; 2] {
         const ULP: f64 = 1.0 / 9_007_199_254_740_992.0;
-        let low = scramble(bits);
-        let u = (((bits & 0xffff_ffff_0000_0000) | (low >> 32)) >> 11) as f64;
+        let (radius, angle) = (u64::from(radius) << 32, u64::from(angle));
+        let low = scramble(radius | angle);
+        let u = ((radius | (low >> 32)) >> 11) as f64;
         let radius = (-2.0 * Real::ln((u + 0.5) * ULP)).sqrt();
-        let angle = (((bits << 32 | (low & 0xffff_ffff)) as i64) >> 11) as f64 * ULP;
+        let angle = (((angle << 32 | (low & 0xffff_ffff)) as i64) >> 11) as f64 * ULP;
         const SHIFT: f64 = 6_755_399_441_055_744.0;
         let shifted = angle.mul_add(4.0, SHIFT);
         let quarter = shifted.to_bits();

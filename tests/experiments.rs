@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use scorebench::experiment::{Experiment, Size};
+use scorebench::experiment::{Experiment, Flows, Size};
 use scorebench::record::{OrderRow, Row, read_csv};
 
 fn committed() -> Vec<(Experiment, Vec<Row>, Vec<OrderRow>)> {
@@ -45,7 +45,7 @@ fn committed_numbers_are_computed_again_to_round_off() {
     // One cell in eleven of the small experiments, on every machine that runs the tests.
     for (experiment, rows, _) in committed() {
         for (cell, row) in experiment.cells().iter().zip(&rows).step_by(11).filter(|(c, _)| c.modes() < 100) {
-            let again = cell.run();
+            let again = cell.run(&Flows::default());
             let close = |a: Option<f64>, b: Option<f64>| match (a, b) {
                 (Some(a), Some(b)) => a == b || (a - b).abs() <= 1e-9 * b.abs() + 1e-13,
                 (a, b) => a == b,

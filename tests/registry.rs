@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use scorebench::experiment::Experiment;
+use scorebench::experiment::{Experiment, Flows};
 use scorebench::run::Ctx;
 use scorebench::schedule::{Level, Schedule};
 use scorebench::solver::{Claim, Needs, Sample, Solver, registry};
@@ -70,7 +70,7 @@ solver = [
     registry::register::<Mine>().unwrap();
     assert!(registry::register::<Mine>().is_err(), "a name is taken once");
     let experiment = Experiment::parse("outside", text, Path::new(".")).unwrap();
-    let rows: Vec<_> = experiment.cells().iter().map(|c| c.run()).collect();
+    let rows: Vec<_> = experiment.cells().iter().map(|c| c.run(&Flows::default())).collect();
     assert_eq!(rows[2].solver, "mine(factor=1.01)");
     assert_eq!(rows[4].solver, "predictor-corrector(predictor=mine, step=0.05)");
     let w2: Vec<f64> = rows.iter().map(|r| r.w2.unwrap()).collect();

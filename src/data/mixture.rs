@@ -25,12 +25,15 @@ use crate::state::State;
 mod curvature;
 mod kernel;
 mod line;
+mod shape;
+mod tile;
 
 pub(super) use curvature::Curvature;
-use kernel::Kind;
-pub(super) use kernel::{Form, Kernel};
+pub(super) use kernel::Kernel;
 pub use line::Line;
 pub(super) use line::flow;
+pub(super) use shape::Form;
+use shape::Kind;
 
 /// A mixture of `components` Gaussians in `dim` coordinates; point masses (zero variance) are legal.
 #[derive(Clone, Debug, PartialEq)]
@@ -180,6 +183,11 @@ impl Mixture {
     /// The Gaussians.
     pub fn components(&self) -> &[Component] {
         &self.components
+    }
+
+    /// Whether a component has a direction without spread.
+    pub fn has_atoms(&self) -> bool {
+        self.components.iter().any(|c| c.covariance.variances().contains(&0.0))
     }
 
     fn kind(&self) -> Kind {

@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 
-use super::{Handle, Mode, Named};
+use super::{Flows, Handle, Mode, Named};
 use crate::data::{Data, Gaussian, Moments, Perturbation};
 use crate::grid::Grid;
 use crate::law::{self, Init, Law, NoLaw};
@@ -43,7 +43,7 @@ impl Cell<'_> {
             // Lengths keep neighbouring parts from running into each other.
             hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
         };
-        part(&self.data.value.numbers().iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>());
+        part(&self.data_bytes());
         if let Some(wrong) = self.wrong {
             part(json(wrong).as_bytes());
         }
@@ -68,19 +68,24 @@ impl Cell<'_> {
         self.data.value.gaussian().expect("checked when the experiment was read")
     }
 
-    fn levels(&self) -> Vec<Level> {
+    pub(super) fn data_bytes(&self) -> Vec<u8> {
+        self.data.value.numbers().iter().flat_map(|x| x.to_le_bytes()).collect()
+    }
+
+    pub(super) fn levels(&self) -> Vec<Level> {
         self.grid
             .value
             .levels(&self.schedule.value, self.steps)
             .expect("checked when the experiment was read")
     }
 
-    /// Runs the solver and measures it. A run without a law gives a row whose `error` says why.
-    pub fn run(&self) -> Row {
+    /// Runs the solver and measures it, on samples with the exact ends in `flows`. A run without a law gives a row whose
+    /// `error` says why.
+    pub fn run(&self, flows: &Flows) -> Row {
         let rule = self.levels();
         if let Mode::MonteCarlo(sampling) = self.mode {
             let row = Row { steps: rule.len() - 1, ..self.row() };
-            return self.run_on_samples(&rule, sampling, row);
+            return self.run_on_samples(&rule, sampling, flows, row);
         }
         let solver = &self.solver.value;
         let planned = solver.adaptive().then(|| {

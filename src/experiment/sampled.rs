@@ -1,8 +1,12 @@
 //! A cell that is run on samples: from a solver on a grid to measures with their uncertainty.
 
 use super::cell::Cell;
+use super::flows::{self, Ends, Flows};
+use super::mode::Mode;
 use crate::batch::Batch;
 use crate::data::Data;
+use crate::law::Init;
+use crate::likelihood::{self, NoLikelihood, Probe, Trace};
 use crate::metric::batches::Batches;
 use crate::metric::kernel::{BLOCK, energy, median_distance, mmd};
 use crate::metric::kolmogorov::kolmogorov_smirnov_each;
@@ -11,6 +15,7 @@ use crate::metric::significance::holm;
 use crate::metric::sliced::{Directions, sliced_above_floor};
 use crate::metric::weak::{Expected, TestFunctions, Weak};
 use crate::metric::{Distance, Estimate, Samples, Undefined};
+use crate::monte_carlo::strong::{Reference, StrongError};
 use crate::monte_carlo::{NoRun, Outcome, Run, Sampling};
 use crate::noise::Purpose;
 use crate::record::{Measure, Row};
@@ -24,6 +29,9 @@ const MOST_KEPT: usize = 1 << 25;
 /// Directions of sliced distances, but for the line.
 const DIRECTIONS: usize = 64;
 
+/// Samples whose density is followed.
+const MOST_LIKELIHOODS: u64 = 4096;
+
 /// Rows that distances between all pairs are taken of.
 const MOST_PAIRED: usize = 1 << 15;
 
@@ -35,28 +43,27 @@ struct Kept {
 
 /// Everything measures are made from.
 struct Sampled<'a> {
-    data: &'a Data,
+    run: &'a Run<'a, Handle>,
+    /// Those visited: what an adaptive method planned, or the grid's.
+    levels: Vec<Level>,
     end: Level,
-    sampling: &'a Sampling,
     rows: Vec<f64>,
     weak: Option<Weak>,
-    /// Exact ends of the same starts, for a method without noise.
-    flow: Option<Result<Vec<f64>, String>>,
+    /// Exact ends of the first starts, for a method without noise.
+    flow: Option<&'a Ends>,
 }
 
 impl Cell<'_> {
     /// Runs the solver on samples and measures what it made of them.
-    pub(super) fn run_on_samples(&self, levels: &[Level], sampling: &Sampling, row: Row) -> Row {
-        let run = Run {
-            solver: &self.solver.value,
-            data: &self.data.value,
-            wrong: self.wrong,
-            schedule: &self.schedule.value,
-            levels,
-            init: self.init,
-            sampling: sampling.clone(),
-        };
-        match self.sample(&run) {
+    pub(super) fn run_on_samples(
+        &self,
+        levels: &[Level],
+        sampling: &Sampling,
+        flows: &Flows,
+        row: Row,
+    ) -> Row {
+        let run = self.monte_carlo(levels, sampling);
+        match self.sample(&run, flows) {
             Err(why) => Row { error: why.to_string(), ..row },
             Ok((outcome, sampled)) => Row {
                 nfe: Some(outcome.nfe),
@@ -70,11 +77,43 @@ impl Cell<'_> {
         }
     }
 
-    fn sample<'a>(&'a self, run: &'a Run<Handle>) -> Result<(Outcome<()>, Sampled<'a>), NoRun> {
+    pub(super) fn monte_carlo<'a>(&'a self, levels: &'a [Level], sampling: &Sampling) -> Run<'a, Handle> {
+        Run {
+            solver: &self.solver.value,
+            data: &self.data.value,
+            wrong: self.wrong,
+            schedule: &self.schedule.value,
+            levels,
+            init: self.init,
+            sampling: sampling.clone(),
+        }
+    }
+
+    /// The flow that measures of the cell are taken against, if any is, and the key of its ends.
+    pub(super) fn flow_needed(&self) -> Option<(String, [Level; 2], &Sampling)> {
+        let Mode::MonteCarlo(sampling) = self.mode else { return None };
+        let solver = &self.solver.value;
+        let silent = solver.equation() == Some(0.0) && solver.draws(8) == 0;
+        (silent && self.wants(PAIRED)).then(|| {
+            let levels = self.levels();
+            let ends = [levels[0], levels[levels.len() - 1]];
+            let key = flows::key(&self.data_bytes(), [&ends[0], &ends[1]], self.init.name(), sampling);
+            (key, ends, sampling)
+        })
+    }
+
+    fn wants(&self, names: &[&str]) -> bool {
+        self.metrics.iter().any(|m| names.contains(&m.as_str()))
+    }
+
+    fn sample<'a>(
+        &'a self,
+        run: &'a Run<Handle>,
+        flows: &'a Flows,
+    ) -> Result<(Outcome<()>, Sampled<'a>), NoRun> {
         let (data, n) = (run.data, run.sampling.samples);
         let end = run.levels[run.levels.len() - 1];
-        let wanted = |names: &[&str]| self.metrics.iter().any(|m| names.contains(&m.as_str()));
-        let (streams, keeps) = (wanted(STREAMED), wanted(KEPT));
+        let (streams, keeps) = (self.wants(STREAMED), self.wants(KEPT));
         let kept = if keeps { n.min((MOST_KEPT / data.dim()) as u64) } else { 0 };
         let functions = test_functions(data, &end);
         let batches = Batches::new(n, Batches::DEFAULT);
@@ -105,9 +144,9 @@ impl Cell<'_> {
                 (Some(_), None) => {}
             }
         }
-        let silent = draws == 0 && run.solver.equation() == Some(0.0);
-        let flow = (silent && wanted(PAIRED)).then(|| exact_flow(run, rows.len() / data.dim()));
-        let sampled = Sampled { data, end, sampling: &run.sampling, rows, weak, flow };
+        let flow = self.flow_needed().and_then(|(key, ..)| flows.get(&key));
+        let levels = plan.as_ref().map_or(run.levels, |(levels, _)| levels).to_vec();
+        let sampled = Sampled { run, levels, end, rows, weak, flow };
         Ok((Outcome { batches: Vec::new(), nfe, draws, mean_field, plan }, sampled))
     }
 }
@@ -119,14 +158,6 @@ const KEPT: &[&str] =
     &["rmse", "sliced_w1", "sliced_w2", "energy", "mmd", "ks", "mean_error", "cov_error", "fourth_error"];
 /// Metrics that are sharper where the exact end of the same start is known.
 const PAIRED: &[&str] = &["rmse", "sliced_w1", "sliced_w2", "mean_error", "cov_error", "fourth_error"];
-
-/// Where the probability flow takes the first `count` starts of a run.
-fn exact_flow(run: &Run<Handle>, count: usize) -> Result<Vec<f64>, String> {
-    let (from, to) = (&run.levels[0], &run.levels[run.levels.len() - 1]);
-    let starts = crate::state::State(run.starts(0, count));
-    let flow = run.data.model::<f64>().flow(&starts, from, to);
-    flow.map(|end| end.0.to_rows()).ok_or("the exact flow is not known for this data".into())
-}
 
 /// Tails are counted beyond 1, 2 and 3 root mean square radii.
 fn test_functions(data: &Data, end: &Level) -> TestFunctions {
@@ -148,45 +179,53 @@ impl Sampled<'_> {
             let measure = found.unwrap_or_else(|error| Measure { error, ..Measure::default() });
             Measure { metric: metric.into(), ..measure }
         };
-        let kept = Some((self.rows.len() / self.data.dim()) as u64);
-        let all = Some(self.sampling.samples);
+        let kept = Some((self.rows.len() / self.run.data.dim()) as u64);
+        let all = Some(self.run.sampling.samples);
         let found = match metric {
             "rmse" => {
-                let flow = self.flow.as_ref()?;
-                flow.clone().and_then(|end| {
-                    Ok(Measure { samples: kept, ..estimate(self.rmse(&end).map_err(words)?) })
+                let flow = self.flow?;
+                flow.as_ref().map_err(String::clone).and_then(|end| {
+                    let samples = Some((end.len() / self.run.data.dim()) as u64);
+                    Ok(Measure { samples, ..estimate(self.rmse(end).map_err(words)?) })
                 })
             }
             "sliced_w1" | "sliced_w2" => {
                 self.sliced(metric).map(|d| Measure { samples: kept, ..distance(d) })
             }
             "energy" | "mmd" => self.kernel(metric).map(|e| Measure { samples: kept, ..estimate(e) }),
+            "strong_error" => self.strong()?,
+            "nll_bits" | "nll_bits_hutchinson" | "kl" => self.likelihood(metric)?,
             "ks" => self.kolmogorov().map(|m| Measure { samples: kept, ..m }),
             _ => self.weak(metric)?.map(|m| Measure { samples: all, ..m }),
         };
         Some(named(found))
     }
 
+    /// As many samples as so many values are of.
+    fn first(&self, values: usize) -> Samples<'_> {
+        Samples::new(self.run.data.dim(), &self.rows[..values])
+    }
+
     fn samples(&self) -> Samples<'_> {
-        Samples::new(self.data.dim(), &self.rows)
+        Samples::new(self.run.data.dim(), &self.rows)
     }
 
     fn rmse(&self, end: &[f64]) -> Result<Estimate, Undefined> {
-        paired::rmse(self.samples(), Samples::new(self.data.dim(), end))
+        paired::rmse(self.first(end.len()), Samples::new(self.run.data.dim(), end))
     }
 
     /// Exact samples of the last level, as many as were kept.
     fn exact(&self, purpose: Purpose) -> Vec<f64> {
-        let count = self.rows.len() / self.data.dim();
-        self.data.sample::<f64>(&self.end, self.sampling.seed, purpose, 0, count).to_rows()
+        let count = self.rows.len() / self.run.data.dim();
+        self.run.data.sample::<f64>(&self.end, self.run.sampling.seed, purpose, 0, count).to_rows()
     }
 
     fn sliced(&self, metric: &str) -> Result<Distance, String> {
-        let dim = self.data.dim();
+        let dim = self.run.data.dim();
         let reference = self.exact(Purpose::Reference);
         // The exact ends of the same starts are the sharpest control; else exact samples of the same numbers.
-        let control = match &self.flow {
-            Some(Ok(end)) => end.clone(),
+        let control = match self.flow {
+            Some(Ok(end)) if end.len() == self.rows.len() => end.clone(),
             _ => self.exact(Purpose::Start),
         };
         let directions = Directions::new(dim, if dim == 1 { 1 } else { DIRECTIONS }, 0);
@@ -196,7 +235,7 @@ impl Sampled<'_> {
     }
 
     fn kernel(&self, metric: &str) -> Result<Estimate, String> {
-        let (dim, reference) = (self.data.dim(), self.exact(Purpose::Reference));
+        let (dim, reference) = (self.run.data.dim(), self.exact(Purpose::Reference));
         let most = self.rows.len().min(MOST_PAIRED * dim);
         let (x, y) = (Samples::new(dim, &self.rows[..most]), Samples::new(dim, &reference[..most]));
         let found = match metric {
@@ -208,30 +247,81 @@ impl Sampled<'_> {
 
     /// The largest statistic of any coordinate; the p-value is the smallest after Holm's correction for their number.
     fn kolmogorov(&self) -> Result<Measure, String> {
-        let cdf =
-            self.data.coordinate_cdf(&self.end).ok_or("no distribution function is known for this data")?;
+        let cdf = self
+            .run
+            .data
+            .coordinate_cdf(&self.end)
+            .ok_or("no distribution function is known for this data")?;
         let tests = kolmogorov_smirnov_each(self.samples(), cdf).map_err(words)?;
         let p_values: Vec<f64> = tests.iter().map(|t| t.p_value).collect();
         let value = tests.iter().map(|t| t.statistic).reduce(f64::max);
         Ok(Measure { value, p_value: holm(&p_values).into_iter().reduce(f64::min), ..Measure::default() })
     }
 
+    /// Where the solver takes its noise from a path.
+    fn strong(&self) -> Option<Result<Measure, String>> {
+        let run = self.run;
+        let l = run.solver.equation().filter(|_| run.solver.strong().is_some() && run.wrong.is_none())?;
+        let found = run.strong_error(l, Reference::of(run.data));
+        let samples = Some(run.sampling.samples);
+        // The error of the reference itself is what a perfect solver would show.
+        let measure =
+            |e: StrongError| Measure { samples, floor: Some(e.reference_error), ..estimate(e.rmse) };
+        Some(found.map(measure).map_err(|why| why.to_string()))
+    }
+
+    /// Errors of what the solver says of the density, where it can say anything: it draws no noise, and its starts have a
+    /// known density.
+    fn likelihood(&self, metric: &str) -> Option<Result<Measure, String>> {
+        let run = self.run;
+        if run.init != Init::Marginal || run.solver.equation() != Some(0.0) || run.wrong.is_some() {
+            return None;
+        }
+        let count = run.sampling.samples.min(MOST_LIKELIHOODS);
+        let (starts, levels) = (run.starts(0, count as usize), &self.levels[..]);
+        let trace = match metric {
+            "nll_bits_hutchinson" => Trace::Hutchinson { seed: run.sampling.seed, probe: Probe::Rademacher },
+            _ => Trace::Exact,
+        };
+        let (solver, data, schedule) = (run.solver, run.data, run.schedule);
+        let found = match metric {
+            "kl" => likelihood::transported(solver, data, schedule, levels, &starts),
+            _ => likelihood::generated(solver, data, schedule, levels, &starts, trace),
+        };
+        let found = match found {
+            Ok(found) => found,
+            // A method that draws noise has none.
+            Err(NoLikelihood::Noisy) => return None,
+            Err(why) => return Some(Err(why.to_string())),
+        };
+        let value = match metric {
+            "kl" => paired::kl_by_control_variate(&found.estimate, &found.exact),
+            _ => {
+                let bits = found.bits();
+                paired::rmse(Samples::new(1, &bits), Samples::new(1, &vec![0.0; bits.len()]))
+            }
+        };
+        Some(value.map(|e| Measure { samples: Some(count), ..estimate(e) }).map_err(words))
+    }
+
     fn weak(&self, metric: &str) -> Option<Result<Measure, String>> {
         let (weak, end) = (self.weak.as_ref()?, &self.end);
-        let functions = test_functions(self.data, end);
+        let functions = test_functions(self.run.data, end);
         let expected = Expected {
-            mean: self.data.mean(end),
-            covariance: self.data.covariance(end).as_slice().to_vec(),
-            fourth: self.data.fourth_moment(end),
+            mean: self.run.data.mean(end),
+            covariance: self.run.data.covariance(end).as_slice().to_vec(),
+            fourth: self.run.data.fourth_moment(end),
             tails: vec![None; functions.radii.len()],
-            modes: match self.data.mixture().filter(|_| functions.modes > 0) {
+            modes: match self.run.data.mixture().filter(|_| functions.modes > 0) {
                 Some(mixture) => mixture.components().iter().map(|c| c.weight).collect(),
                 None => Vec::new(),
             },
         };
         // Against the exact ends of the same starts most of the noise cancels; weights have their test.
-        let errors = match &self.flow {
-            Some(Ok(end)) if metric != "mode_weights" => self.weak_of(&self.rows).versus(&self.weak_of(end)),
+        let errors = match self.flow {
+            Some(Ok(end)) if metric != "mode_weights" => {
+                self.weak_of(&self.rows[..end.len()]).versus(&self.weak_of(end))
+            }
             _ => weak.errors(&expected),
         };
         let errors = match errors {
@@ -255,8 +345,8 @@ impl Sampled<'_> {
 impl Sampled<'_> {
     /// The test functions (but for modes) on rows in hand.
     fn weak_of(&self, rows: &[f64]) -> Weak {
-        let dim = self.data.dim();
-        let functions = TestFunctions { modes: 0, ..test_functions(self.data, &self.end) };
+        let dim = self.run.data.dim();
+        let functions = TestFunctions { modes: 0, ..test_functions(self.run.data, &self.end) };
         let mut weak = Weak::new(functions, Batches::new((rows.len() / dim) as u64, Batches::DEFAULT));
         for (i, row) in rows.chunks_exact(dim).enumerate() {
             weak.push(i as u64, row, &[]);

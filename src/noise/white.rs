@@ -3,7 +3,7 @@
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::batch::{Batch, LANES, Lanes, Precision};
+use crate::batch::{Aligned, Batch, LANES, Lanes, Precision};
 use crate::real::{Real, scramble, vectorised};
 use crate::run::Noise;
 use crate::schedule::Level;
@@ -22,6 +22,8 @@ pub enum Purpose {
     Pilot,
     /// Directions, resampling, perturbations of a score.
     Other,
+    /// Brownian paths: see [`Path`](super::Path).
+    Path,
 }
 
 /// The generator that a sample owns: a pure function of its arguments.
@@ -29,7 +31,7 @@ pub fn generator(seed: u64, purpose: Purpose, sample: u64) -> Xoshiro256PlusPlus
     Xoshiro256PlusPlus::seed_from_u64(key(seed, purpose).wrapping_add(sample))
 }
 
-fn key(seed: u64, purpose: Purpose) -> u64 {
+pub(super) fn key(seed: u64, purpose: Purpose) -> u64 {
     // Far from the keys of other seeds and purposes: those of neighbouring samples are neighbours.
     scramble(scramble(seed).wrapping_add(purpose as u64))
 }
@@ -63,11 +65,11 @@ impl White {
         let (seed, purpose) = (self.seed, self.purpose);
         let streams = self.streams.get_or_insert_with(|| Streams::new(seed, purpose, first, blocks));
         assert_eq!(
-            (streams.first, streams.blocks.len()),
+            (streams.first, streams.blocks().len()),
             (first, blocks),
             "noise was asked for other samples"
         );
-        let mut generators = streams.blocks.iter_mut();
+        let mut generators = streams.blocks().iter_mut();
         State(x.0.map_blocks(
             #[inline(always)]
             |_, to| fill(generators.next().expect("one a block"), to),
@@ -79,21 +81,28 @@ impl White {
 #[derive(Clone, Debug)]
 struct Streams {
     first: u64,
-    blocks: Vec<[Lanes<u64>; 4]>,
+    words: Aligned<u64>,
 }
+
+/// Generators of a block of samples: the four words of each.
+type Words = [Lanes<u64>; 4];
 
 impl Streams {
     fn new(seed: u64, purpose: Purpose, first: u64, blocks: usize) -> Self {
-        let mut streams = Streams { first, blocks: vec![[[0; LANES]; 4]; blocks] };
-        vectorised(Seed { key: key(seed, purpose).wrapping_add(first), blocks: &mut streams.blocks });
+        let mut streams = Streams { first, words: Aligned::filled(4 * blocks, 0) };
+        vectorised(Seed { key: key(seed, purpose).wrapping_add(first), blocks: streams.blocks() });
         streams
+    }
+
+    fn blocks(&mut self) -> &mut [Words] {
+        self.words.as_chunks_mut().0
     }
 }
 
 /// Seeds generators as `seed_from_u64` does: four numbers of SplitMix64.
 struct Seed<'a> {
     key: u64,
-    blocks: &'a mut [[Lanes<u64>; 4]],
+    blocks: &'a mut [Words],
 }
 
 impl pulp::NullaryFnOnce for Seed<'_> {
@@ -114,18 +123,22 @@ impl pulp::NullaryFnOnce for Seed<'_> {
 
 /// Normals for two coordinates at a time, from one number of every sample's generator.
 #[inline(always)]
-fn fill<R: Real>(generators: &mut [Lanes<u64>; 4], to: &mut [Lanes<R>]) {
+fn fill<R: Real>(generators: &mut Words, to: &mut [Lanes<R>]) {
     for pair in to.chunks_mut(2) {
+        let (mut radius, mut angle) = ([0; LANES], [0; LANES]);
         let bits = next(generators);
+        for i in 0..LANES {
+            (radius[i], angle[i]) = ((bits[i] >> 32) as u32, bits[i] as u32);
+        }
         match pair {
             [x, y] => {
                 for i in 0..LANES {
-                    [x[i], y[i]] = R::normals(bits[i]);
+                    [x[i], y[i]] = R::normals(radius[i], angle[i]);
                 }
             }
             [x, ..] => {
                 for i in 0..LANES {
-                    [x[i], _] = R::normals(bits[i]);
+                    [x[i], _] = R::normals(radius[i], angle[i]);
                 }
             }
             [] => {}
@@ -135,7 +148,7 @@ fn fill<R: Real>(generators: &mut [Lanes<u64>; 4], to: &mut [Lanes<R>]) {
 
 /// The next number of each: xoshiro256++ (Blackman & Vigna 2021).
 #[inline(always)]
-fn next([s0, s1, s2, s3]: &mut [Lanes<u64>; 4]) -> Lanes<u64> {
+fn next([s0, s1, s2, s3]: &mut Words) -> Lanes<u64> {
     let mut out = [0; LANES];
     for i in 0..LANES {
         out[i] = s0[i].wrapping_add(s3[i]).rotate_left(23).wrapping_add(s0[i]);
@@ -170,7 +183,7 @@ mod tests {
         let mut streams = Streams::new(7, Purpose::Noise, 1000, 2);
         let mut ours: Vec<Vec<u64>> = vec![Vec::new(); 2 * LANES];
         for _ in 0..5 {
-            for (b, block) in streams.blocks.iter_mut().enumerate() {
+            for (b, block) in streams.blocks().iter_mut().enumerate() {
                 for (i, x) in next(block).into_iter().enumerate() {
                     ours[b * LANES + i].push(x);
                 }

@@ -45,6 +45,7 @@ pub fn paths(rows: &[PathsOf], title: &str) -> Figure {
             ("data", r.data.clone()),
             ("schedule", r.schedule.clone()),
             ("grid", r.grid.clone()),
+            ("steps", r.paths.as_ref().map_or(String::new(), |p| format!("N = {}", p.levels.len() - 1))),
         ]
     };
     let (context, own) = tell_apart(&rows.iter().map(key).collect::<Vec<_>>());
@@ -73,8 +74,8 @@ pub fn paths(rows: &[PathsOf], title: &str) -> Figure {
         }
         top += SIDE + MARGINS.1 + 10.0;
     }
-    let text = "Grey: the exact density (shades even in its root), in the plane at the last level, on the right of x₁ at \
-                each level. Paths run from noise (pale, rings) to data (dark, dots).";
+    let text = "Grey: the exact density (shades even in its root), in the plane at the last level, beside it of x₁ at each \
+                level. Paths run from noise (rings, pale) to data (dots, dark); three are coloured.";
     let text = if planar {
         text
     } else {
@@ -102,10 +103,8 @@ fn count(paths: &Paths) -> usize {
 
 /// Colour and width of a path; those that can be followed come last, over the others.
 fn looks(k: usize, count: usize) -> (Rgb, f64) {
-    match (count - 1 - k).checked_sub(0).filter(|back| *back < FOLLOWED) {
-        Some(back) => (Style::nth([1, 2, 0][back]).colour, 1.7),
-        None => (INK, 0.6),
-    }
+    let back = count - 1 - k;
+    if back < FOLLOWED { (Style::nth([1, 2, 0][back]).colour, 1.7) } else { (INK, 0.6) }
 }
 
 fn draw_plane(out: &mut Vec<Shape>, frame: Frame, paths: &Paths) {
@@ -116,15 +115,19 @@ fn draw_plane(out: &mut Vec<Shape>, frame: Frame, paths: &Paths) {
     let levels = drawn_levels(paths);
     let at = |level: usize, k: usize| (paths.states[level][2 * k], paths.states[level][2 * k + 1]);
     let count = count(paths);
-    let blue = Style::nth(0).colour;
     for tint in 0..TINTS {
         // Neighbouring pieces share a point.
         let cut = |t: usize| t * (levels.len() - 1) / TINTS;
         let piece = &levels[cut(tint)..=cut(tint + 1)];
         let line = |k: usize| piece.iter().map(|&l| at(l, k)).collect::<Vec<_>>();
         let lines = (0..count).flat_map(|k| plane.visible(&line(k))).filter(|l| l.len() > 1).collect();
-        let share = 0.22 + 0.78 * (tint + 1) as f64 / TINTS as f64;
-        out.push(Shape::Lines { paths: lines, stroke: Stroke::solid(thinned(blue, share), 0.9) });
+        let share = 0.12 + 0.88 * ((tint + 1) as f64 / TINTS as f64).powi(2);
+        out.push(Shape::Lines { paths: lines, stroke: Stroke::solid(thinned(INK, share), 0.7) });
+    }
+    for k in count.saturating_sub(FOLLOWED)..count {
+        let line: Vec<Point> = levels.iter().map(|&l| at(l, k)).collect();
+        let lines = plane.visible(&line).into_iter().filter(|l| l.len() > 1).collect();
+        out.push(Shape::Lines { paths: lines, stroke: Stroke::solid(looks(k, count).0, 1.3) });
     }
     let ends = |level: usize| -> Vec<Point> {
         (0..count).map(|k| plane.pixel(at(level, k))).filter(|&p| plane.holds(p)).collect()
@@ -133,7 +136,7 @@ fn draw_plane(out: &mut Vec<Shape>, frame: Frame, paths: &Paths) {
         let marker = Marker { form: Form::Circle, hollow };
         out.push(Shape::Markers { at: ends(level), marker, radius: 1.9, colour });
     };
-    dots(0, true, thinned(blue, 0.5));
+    dots(0, true, thinned(INK, 0.55));
     dots(paths.levels.len() - 1, false, INK);
     plane.draw_axes(out, "x₁", "x₂");
 }

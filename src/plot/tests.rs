@@ -1,5 +1,12 @@
 use super::*;
+use crate::data::{Covariance, Data, Mixture};
+use crate::geometry::{Field, Paths};
+use crate::grid::Grid;
+use crate::law::Init;
+use crate::monte_carlo::{Run, Sampling};
 use crate::record::Measure;
+use crate::schedule::Schedule;
+use crate::solver::registry;
 
 fn row(solver: &str, grid: &str, steps: usize, w2: Option<f64>) -> Row {
     let (data, init) = ("gaussian(modes=5)".to_string(), "marginal".to_string());
@@ -253,4 +260,72 @@ fn perturbations_stand_at_their_sizes_and_the_right_model_at_zero() {
         assert!(perturbation(empty, "", "w2").svg().contains(">no finite data</text>"));
         assert!(by_precision(empty, "", "w2").svg().contains(">no finite data</text>"));
     }
+}
+
+/// A ring of narrow modes.
+fn ring(dim: usize) -> Data {
+    let mode = |k: usize| {
+        let (sin, cos) = (k as f64 * std::f64::consts::TAU / 8.0).sin_cos();
+        (1.0, [2.0 * cos, 2.0 * sin][..dim].to_vec(), Covariance::Isotropic(0.02))
+    };
+    Data::Mixture(Mixture::new((0..8).map(mode).collect()).expect("a mixture"))
+}
+
+const VP: Schedule = Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 };
+
+fn walk(dim: usize, solver: &str) -> PathsOf {
+    let (data, solver) = (ring(dim), registry::solver(toml::Value::String(solver.into())).expect("a solver"));
+    let levels = Grid::UniformLambda { start: 1.0, end: 1e-3 }.levels(&VP, Some(100)).expect("a grid");
+    let sampling = Sampling::default();
+    let run = Run {
+        solver: &solver,
+        data: &data,
+        wrong: None,
+        schedule: &VP,
+        levels: &levels,
+        init: Init::Prior,
+        sampling,
+    };
+    let paths = Paths::new(&run, 30, None);
+    PathsOf { data: "ring".into(), schedule: "vp".into(), grid: "g".into(), solver: solver.label(), paths }
+}
+
+#[test]
+fn geometry_is_small_the_same_on_any_thread_and_says_what_it_shows() {
+    let draw = || {
+        let of = |times: &[f64]| ("ring".into(), "vp".into(), Field::new(&ring(2), &VP, times, Some(4.0)));
+        let arrows = field(&[of(&[0.9, 0.5, 0.2, 0.05])], "a");
+        let lines = paths(&[walk(2, "ddim"), walk(2, "euler-maruyama")], "b");
+        (arrows.svg(), lines.svg(), arrows.png(), lines.png())
+    };
+    let (arrows, lines, arrows_png, lines_png) = draw();
+    let again = std::thread::spawn(draw).join().expect("drawn");
+    assert!((&arrows, &lines, &arrows_png, &lines_png) == (&again.0, &again.1, &again.2, &again.3));
+    for svg in [&arrows, &lines] {
+        assert!(svg.len() < 300_000 && !svg.contains("NaN") && !svg.contains("inf"), "{}", svg.len());
+    }
+    for text in [">t = 0.05, λ = 1.75</text>", ">x₂</text>", "ring · vp", "σ times the score"] {
+        assert!(arrows.contains(text), "{text}");
+    }
+    for text in [">ddim</text>", ">euler-maruyama</text>", "N = 100", "ring · vp · g"] {
+        assert!(lines.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn paths_on_the_line_have_one_panel_and_failed_ones_say_why() {
+    let line = paths(&[walk(1, "ddim")], "").svg();
+    assert!(line.contains("λ = ln(α/σ)") && !line.contains("x₂"));
+    let failed = PathsOf { paths: Err("undefined here".into()), ..walk(1, "ddim") };
+    assert!(paths(&[failed], "").svg().contains(">no paths: undefined here</text>"));
+    assert!(paths(&[], "a").svg().contains(">a</text>") && field(&[], "a").svg().contains(">a</text>"));
+}
+
+#[test]
+fn solvers_without_the_metric_are_left_out_and_failed_ones_are_not() {
+    let mut rows = samples();
+    rows.push(sampled("ddpm", 8, "f64", vec![measure("ks", 0.1, 0.0)]));
+    rows.push(Row { error: "diverged".into(), ..sampled("rk4", 8, "f64", Vec::new()) });
+    let svg = by_precision(&rows, "", "rmse").svg();
+    assert!(!svg.contains("ddpm") && svg.contains("No finite value in rk4: f64."), "{svg}");
 }

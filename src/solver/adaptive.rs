@@ -77,25 +77,31 @@ impl Control {
             let (new, error) = step(cx, &x, &t, &s);
             let new_size = cx.expected_rms(&new);
             let err = self.scaled(cx.expected_rms(&error), size.max(new_size));
-            if err <= 1.0 {
-                let grow = if rejected { 1.0 } else { self.grow };
-                let factor = self.safety * err.powf(-self.alpha) * err_last.powf(self.beta);
-                h *= factor.clamp(self.shrink, grow);
+            h *= self.factor(err, err_last, rejected);
+            rejected = err.is_nan() || err > 1.0;
+            if !rejected {
                 // Not the error of a step that could not be longer (Hairer's dopri5 bounds it likewise).
                 err_last = err.max(1e-4);
-                (x, t, size, rejected, arrived) = (new, s, new_size, false, last);
+                (x, t, size, arrived) = (new, s, new_size, last);
                 levels.push(s);
-            } else {
-                // NaN and infinity come here too, and shrink the step as far as one rejection may.
-                let factor = self.safety * err.powf(-self.alpha);
-                h *= if factor.is_nan() { self.shrink } else { factor.clamp(self.shrink, 0.9) };
-                rejected = true;
             }
         }
         if !arrived {
             cx.refuse(format!("{MOST_ATTEMPTS} steps do not reach the end within the tolerances"));
         }
         levels
+    }
+
+    /// What the next step is longer by, after one with this error and an accepted one before it with the error `last`,
+    /// in units of what is tolerated. Steps do not grow where the step before was `rejected`.
+    pub fn factor(&self, err: f64, last: f64, rejected: bool) -> f64 {
+        if err <= 1.0 {
+            let factor = self.safety * err.powf(-self.alpha) * last.powf(self.beta);
+            return factor.clamp(self.shrink, if rejected { 1.0 } else { self.grow });
+        }
+        // NaN and infinity come here too, and shrink the step as far as one rejection may.
+        let factor = self.safety * err.powf(-self.alpha);
+        if factor.is_nan() { self.shrink } else { factor.clamp(self.shrink, 0.9) }
     }
 
     /// The error in units of what is tolerated.

@@ -10,7 +10,8 @@
 use crate::batch::{LANES, Lanes};
 use crate::schedule::Level;
 
-use super::kernel::{Form, Kernel, Kind};
+use super::kernel::Kernel;
+use super::shape::{Form, Kind};
 use super::{Covariance, Mixture};
 
 const ZERO: Lanes<f64> = [0.0; LANES];

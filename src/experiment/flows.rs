@@ -1,0 +1,69 @@
+//! Exact ends of the starts of runs without noise: what their paths are held to. One flow serves all solvers and step
+//! counts that start and end alike.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::cell::Cell;
+use crate::flow;
+use crate::monte_carlo::{Run, Sampling};
+use crate::schedule::Level;
+use crate::solver::Handle;
+
+/// Exact ends, by what they follow from.
+#[derive(Debug, Default)]
+pub struct Flows {
+    known: HashMap<String, Ends>,
+}
+
+/// Exact ends of the first so many starts, one after the other; or why there are none.
+pub(super) type Ends = Result<Vec<f64>, String>;
+
+/// Samples times components times coordinates that are followed by integration, at most: a minute or so.
+const MOST_WORK: usize = 1 << 29;
+
+impl Flows {
+    /// Computes what the cells need, or reads it from the folder where earlier runs left it. (Before cells run side by side:
+    /// none has to wait for another.)
+    pub fn prepare<'a>(cells: impl Iterator<Item = &'a Cell<'a>>, folder: Option<&Path>) -> Self {
+        let mut known = HashMap::new();
+        for cell in cells {
+            if let Some((key, levels, sampling)) = cell.flow_needed() {
+                // A flow needs no more of the levels than both ends.
+                known.entry(key).or_insert_with(|| ends(&cell.monte_carlo(&levels, sampling), folder));
+            }
+        }
+        Flows { known }
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Ends> {
+        self.known.get(key)
+    }
+}
+
+/// Where the probability flow takes the first starts of a run.
+fn ends(run: &Run<Handle>, folder: Option<&Path>) -> Ends {
+    let (from, to) = (&run.levels[0], &run.levels[run.levels.len() - 1]);
+    let count = run.sampling.samples.min(followed(run) as u64) as usize;
+    let starts = run.starts(0, count);
+    let end = match folder {
+        Some(folder) if run.data.mixture().is_some() => flow::cached(folder, run.data, from, to, &starts),
+        _ => flow::reference(run.data, from, to, &starts),
+    };
+    end.map(|x| x.to_rows()).map_err(|why| why.to_string())
+}
+
+/// How many samples are followed.
+fn followed(run: &Run<Handle>) -> usize {
+    let work = run.data.mixture().map_or(1, |m| m.components().len()) * run.data.dim();
+    (MOST_WORK / work).max(256)
+}
+
+/// What the exact ends of a run follow from.
+pub(super) fn key(data: &[u8], schedule_ends: [&Level; 2], init: &str, sampling: &Sampling) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let ends = schedule_ends.iter().flat_map(|l| [l.alpha, l.sigma]).flat_map(f64::to_le_bytes);
+    hasher.update(&(data.len() as u64).to_le_bytes()).update(data).update(&ends.collect::<Vec<u8>>());
+    hasher.update(init.as_bytes()).update(format!("{sampling:?}").as_bytes());
+    hasher.finalize().to_hex()[..16].to_string()
+}
