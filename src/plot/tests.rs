@@ -161,7 +161,7 @@ fn samples() -> Vec<Row> {
                 let error = (steps as f64).powi(-order);
                 let w2 = distance(error.hypot(0.02), 2e-3);
                 let measures =
-                    vec![w2, measure("rmse", error, 0.01 * error), measure("energy", -error, error)];
+                    vec![w2, measure("rmse", error, 0.1 * error), measure("energy", -error, error)];
                 rows.push(sampled(solver, steps, precision, measures));
             }
         }
