@@ -83,7 +83,8 @@ pub struct Paths {
 /// Nodes of a mesh along each side, and arrows.
 const NODES: usize = 121;
 const ARROWS: usize = 20;
-/// Windows reach so many standard deviations from the mean.
+/// Windows leave out so much of a coordinate's law on either side, or what is so many standard deviations off.
+const TAIL: f64 = 5e-4;
 const WIDE: f64 = 3.5;
 /// Samples that run, of which some are drawn: norms over a batch are means over these.
 const BATCH: usize = 256;
@@ -93,18 +94,17 @@ impl Window {
         Window { x: (-half_side, half_side), y: (-half_side, half_side) }
     }
 
-    /// The smallest square that holds the mean and [`WIDE`] standard deviations at all levels, either side.
+    /// The smallest square that holds all but the tails of the first two coordinates (or the first) at all levels.
     fn around(data: &Data, levels: &[Level]) -> Self {
         let last = data.dim().min(2) - 1;
         let (mut x, mut y) = ((f64::INFINITY, f64::NEG_INFINITY), (f64::INFINITY, f64::NEG_INFINITY));
         for at in levels {
-            let (mean, covariance) = (data.mean(at), data.covariance(at));
             for (range, k) in [(&mut x, 0), (&mut y, last)] {
-                let reach = WIDE * covariance[(k, k)].sqrt();
-                *range = (range.0.min(mean[k] - reach), range.1.max(mean[k] + reach));
+                let (low, high) = but_for_tails(data, at, k);
+                *range = (range.0.min(low), range.1.max(high));
             }
         }
-        let half = 0.5 * (x.1 - x.0).max(y.1 - y.0).max(1e-6);
+        let half = 0.53 * (x.1 - x.0).max(y.1 - y.0).max(1e-6);
         let centred = |(low, high): (f64, f64)| (0.5 * (low + high) - half, 0.5 * (low + high) + half);
         Window { x: centred(x), y: centred(y) }
     }
@@ -115,6 +115,25 @@ impl Window {
         let along = |(low, high): (f64, f64), k: usize| low + (high - low) * share(k);
         (0..n).flat_map(|j| (0..n).map(move |i| [along(self.x, i), along(self.y, j)])).collect()
     }
+}
+
+/// From the quantile [`TAIL`] of coordinate `k` to that of the other side; [`WIDE`] standard deviations to either side of
+/// the mean where its distribution function is not known.
+fn but_for_tails(data: &Data, at: &Level, k: usize) -> (f64, f64) {
+    let (mean, sd) = (data.mean(at)[k], data.covariance(at)[(k, k)].sqrt());
+    let Some(cdf) = data.coordinate_cdf(at).filter(|_| sd > 0.0) else {
+        return (mean - WIDE * sd, mean + WIDE * sd);
+    };
+    let quantile = |p: f64| {
+        // Chebyshev: the tails beyond hold less than TAIL.
+        let (mut low, mut high) = (mean - 50.0 * sd, mean + 50.0 * sd);
+        for _ in 0..40 {
+            let middle = 0.5 * (low + high);
+            if cdf(k, middle) < p { low = middle } else { high = middle }
+        }
+        high
+    };
+    (quantile(TAIL), quantile(1.0 - TAIL))
 }
 
 impl Field {
@@ -297,6 +316,18 @@ mod tests {
         let there = State(Batch::from_rows(2, paths.states[5].clone()));
         let rest = ddim.sample(&mut cx, &levels[5..], there).0.to_rows();
         assert!(rest.iter().zip(&paths.states[12]).all(|(a, b)| (a - b).abs() < 1e-12));
+    }
+
+    #[test]
+    fn windows_hold_all_but_the_tails_and_not_much_more() {
+        let at = SCHEDULE.at(1e-4);
+        let normal = Data::Gaussian(Gaussian::new(vec![1.0, 0.0], vec![4.0, 1.0]).expect("a law"));
+        // The quantile 5e-4 of N(0, 1) is -3.2905 (scipy.stats.norm.ppf).
+        let (low, high) = but_for_tails(&normal, &at, 0);
+        assert!((low - 1.0 + 2.0 * 3.2905).abs() < 2e-3 && (high - 1.0 - 2.0 * 3.2905).abs() < 2e-3);
+        let window = Window::around(&two(), &[at]);
+        assert!(window.x.0 < -1.5 && window.x.1 > 1.5 && window.x.1 - window.x.0 < 3.8, "{window:?}");
+        assert!(((window.x.1 - window.x.0) - (window.y.1 - window.y.0)).abs() < 1e-9);
     }
 
     #[test]
