@@ -229,7 +229,7 @@ fn walk(run: &Run<Handle>, count: usize) -> Result<(Vec<Level>, Vec<Vec<f64>>), 
 
 /// Probabilities of small intervals of the first coordinate: exact, however narrow its peaks.
 fn marginal(data: &Data, schedule: &Schedule, lambda: (f64, f64), x: (f64, f64)) -> Option<Mesh> {
-    if !(lambda.0 < lambda.1) {
+    if lambda.0 >= lambda.1 {
         return None;
     }
     let half = 0.5 * (x.1 - x.0) / (NODES - 1) as f64;

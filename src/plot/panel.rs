@@ -25,8 +25,6 @@ pub(super) const LEAST_ERROR: f64 = 1e-16;
 pub(super) struct Panel {
     pub title: String,
     pub curves: Vec<Curve>,
-    /// The least and the greatest sampling floor of its errors.
-    pub floor: Option<(f64, f64)>,
 }
 
 /// One line. Points ascend in x; y is NaN where there is no value, infinite where the run failed.
@@ -49,6 +47,8 @@ pub(super) struct Spread {
     pub reach: f64,
     /// Whether the error stands out from chance.
     pub seen: bool,
+    /// The sampling floor, where there is one.
+    pub floor: Option<f64>,
 }
 
 /// Where a curve is when it arrives at the right.
@@ -160,8 +160,10 @@ impl Panel {
         let paths: Vec<Vec<Vec<Point>>> = self.curves.iter().map(|c| paths(c, &frame, &axes)).collect();
         let mut taken = paths.concat();
         taken.extend(self.curves.iter().flat_map(|c| bars(c, &frame, &axes)).map(|b| b.line(&frame)));
-        if let Some(floor) = self.floor {
-            floor::draw(out, &frame, axes.1, floor, &taken);
+        match floor::range(&self.curves) {
+            Some(one) if floor::is_common(one) => floor::draw(out, &frame, axes.1, one, &taken),
+            Some(_) => floor::draw_each(out, &frame, &axes, &self.curves),
+            None => {}
         }
         if slopes {
             guides::draw(out, &frame, &axes, &taken);
@@ -179,6 +181,9 @@ impl Panel {
         let mut placed: Vec<_> = curves.into_iter().zip(places).collect();
         // Later series have the gaps, through which one sees what they cover.
         placed.sort_by_key(|((c, _), _)| c.series);
+        for ((curve, _), _) in &placed {
+            draw_bars(out, curve, &frame, &axes);
+        }
         for ((curve, paths), at) in placed {
             let mut shapes = Vec::new();
             draw_leader(&mut shapes, curve, &frame, &axes, at);
@@ -292,7 +297,6 @@ fn draw_curve(
     thick: f64,
 ) {
     let Style { colour, dash, marker } = curve.style;
-    draw_bars(out, curve, frame, axes);
     for path in paths.iter().filter(|p| p.len() > 1) {
         out.push(Shape::line(path.clone(), Stroke { colour, width: thick, dash }));
     }
@@ -350,9 +354,10 @@ fn bars(curve: &Curve, frame: &Frame, axes: &(&Axis, &Axis)) -> Vec<Bar> {
     curve.points.iter().filter(within).filter_map(bar).filter(|b| b.bottom - b.top > 6.0).collect()
 }
 
-/// Error bars, with a serif at each end that is not cut off by the frame; pale where nothing was seen.
+/// Error bars, under all curves, with a serif at each end that is not cut off by the frame; pale where nothing was seen.
 fn draw_bars(out: &mut Vec<Shape>, curve: &Curve, frame: &Frame, axes: &(&Axis, &Axis)) {
     const SERIF: f64 = 2.5;
+    let mut shapes = Vec::new();
     for bar in bars(curve, frame, axes) {
         let share = if bar.seen { 1.0 } else { 0.45 };
         let stroke = Stroke::solid(thinned(curve.style.colour, share), 0.9);
@@ -360,7 +365,10 @@ fn draw_bars(out: &mut Vec<Shape>, curve: &Curve, frame: &Frame, axes: &(&Axis, 
         let serifs = [bar.top, bar.bottom].into_iter().filter(inside);
         let serifs = serifs.map(|y| vec![(bar.x - SERIF, y), (bar.x + SERIF, y)]);
         let paths = std::iter::once(bar.line(frame)).chain(serifs).collect();
-        out.push(Shape::Lines { paths, stroke });
+        shapes.push(Shape::Lines { paths, stroke });
+    }
+    if !shapes.is_empty() {
+        out.push(Shape::Group { series: curve.series, tooltip: tooltip(curve), shapes });
     }
 }
 

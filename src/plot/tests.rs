@@ -200,6 +200,18 @@ fn measures_have_bars_and_hollow_markers_where_nothing_was_seen_and_exact_errors
 }
 
 #[test]
+fn floors_that_differ_are_drawn_at_each_point() {
+    let floored = |floor| Measure { floor: Some(floor), ..distance(0.1, 1e-3) };
+    let rows = |second| [(8, 0.02), (16, second)].map(|(n, f)| sampled("ddim", n, "f64", vec![floored(f)]));
+    let band = convergence(&rows(0.03), "", "sliced_w2").svg();
+    assert!(band.contains(">sampling floor</text>") && !band.contains("Short lines"));
+    let each = convergence(&rows(0.3), "", "sliced_w2").svg();
+    assert!(
+        !each.contains(">sampling floor</text>") && each.contains("Short lines: the sampling floor of each")
+    );
+}
+
+#[test]
 fn modes_are_told_apart_and_what_they_share_is_said_once() {
     let svg = convergence(&samples(), "", "sliced_w2").svg();
     assert!(svg.contains(">precision=f32</text>") && svg.contains(">precision=f64</text>"));
