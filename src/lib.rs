@@ -49,6 +49,7 @@ pub mod data;
 pub mod error;
 pub mod experiment;
 pub mod flow;
+pub mod geometry;
 pub mod grid;
 pub mod law;
 pub mod likelihood;

@@ -16,11 +16,15 @@
 mod axis;
 mod bitmap;
 mod chart;
+mod contour;
+mod field;
 mod floor;
 mod guides;
 mod label;
 mod map;
 mod panel;
+mod paths;
+mod plane;
 mod sampled;
 mod scene;
 mod style;
@@ -32,12 +36,14 @@ use std::path::Path;
 
 use crate::record::{OrderRow, Row, write_atomically};
 use chart::{Across, Chart, Up};
+pub use field::field;
 pub use map::amplification;
+pub use paths::{PathsOf, paths};
 pub use sampled::{by_precision, perturbation};
 
 use label::{Key, Label, end_time, tell_apart};
 use panel::{Curve, Panel};
-use sampled::{axis_title, error_curve, floor};
+use sampled::{axis_title, error_curve};
 use scene::Scene;
 use style::Style;
 
@@ -105,7 +111,7 @@ fn error_against(
             let points = mine.filter_map(|r| Some((x(r).filter(|x| *x > 0.0)?, *r)));
             error_curve(k, solver.clone(), Style::nth(k), metric, points)
         });
-        (curves.collect(), floor(rows.iter().copied(), metric))
+        curves.collect()
     });
     let panels = panels.collect();
     let y_title = axis_title(metric);
@@ -127,7 +133,7 @@ pub fn local_orders(orders: &[OrderRow], title: &str) -> Figure {
             let mine = rows.iter().filter(|r| r.solver == *solver);
             curve(k, solver.clone(), Style::nth(k), mine.flat_map(|r| order_points(r)).collect())
         });
-        (curves.collect(), None)
+        curves.collect()
     });
     let panels = panels.collect();
     let chart = Chart {
@@ -187,7 +193,7 @@ pub fn error_budget(rows: &[Row], title: &str) -> Figure {
             curve(k, (*name).into(), Style::nth(*looks), points)
         });
         // A part that is zero throughout is no failure to be told of.
-        (curves.filter(Curve::named).collect(), None)
+        curves.filter(Curve::named).collect()
     });
     let panels = panels.collect();
     let (least, most) = (steps.iter().min(), steps.iter().max());
@@ -227,7 +233,7 @@ pub fn parameter_scan(rows: &[Row], title: &str, metric: &str, parameter: &str, 
             let points = mine.filter_map(|r| Some((place(r)?, *r)));
             error_curve(k, format!("N = {n}"), Style::ordered(k, steps.len()), metric, points)
         });
-        (curves.collect(), floor(rows.iter().copied(), metric))
+        curves.collect()
     });
     let panels = panels.collect();
     let y_title = axis_title(metric);
@@ -249,21 +255,19 @@ fn chart(title: &str) -> Chart {
     }
 }
 
-/// The curves of a panel, and its sampling floor.
-type Content = (Vec<Curve>, Option<(f64, f64)>);
-
 /// Names the panels by what differs between their keys, and draws.
-fn figure<R>(groups: &[(Key, Vec<&R>)], panels: Vec<Content>, mut chart: Chart) -> Figure {
+fn figure<R>(groups: &[(Key, Vec<&R>)], panels: Vec<Vec<Curve>>, mut chart: Chart) -> Figure {
     let keys: Vec<Key> = groups.iter().map(|(key, _)| key.clone()).collect();
     let (mut shared, own) = tell_apart(&keys);
     shared.append(&mut chart.context);
     chart.context = shared;
     let named = own.into_iter().zip(panels);
     chart.panels = named
-        .map(|(own, (mut curves, floor))| {
+        .map(|(own, mut curves)| {
             curves.retain(|c| !c.points.is_empty());
-            Panel { title: own.join(", "), curves, floor }
+            Panel { title: own.join(", "), curves }
         })
+        .filter(|panel| !panel.curves.is_empty())
         .collect();
     Figure { scene: chart.draw() }
 }

@@ -6,11 +6,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::summary;
 use super::{Status, print, say};
+use crate::data::Data;
 use crate::error::{BadInput, Result};
-use crate::experiment::{Experiment, FigureKind, Size};
-use crate::plot::{self, Figure};
+use crate::experiment::{Experiment, FigureKind, Mode, Named, Size};
+use crate::geometry::{Field, Paths};
+use crate::monte_carlo::{self, Precision, Sampling};
+use crate::plot::{self, Figure, PathsOf};
 use crate::record::{OrderRow, Row, SampledRow, to_csv};
 use crate::results::{self, Store};
+use crate::schedule::Schedule;
 use crate::{parallel, reach, runner};
 
 #[derive(Debug, clap::Args)]
@@ -152,6 +156,54 @@ fn draw(kind: &FigureKind, experiment: &Experiment, rows: &[Row], orders: &[Orde
         FigureKind::ParameterScan { parameter, default, .. } => {
             plot::parameter_scan(rows, title, metric, parameter, *default)
         }
-        FigureKind::Field { .. } | FigureKind::Paths { .. } => todo!(),
+        FigureKind::Field { times, half_side } => plot::field(&fields(experiment, times, *half_side), title),
+        FigureKind::Paths { paths, steps, half_side, .. } => {
+            plot::paths(&walks(experiment, wanted, (*paths, *steps, *half_side)), title)
+        }
     }
+}
+
+/// The field of every data law on every schedule, with their labels.
+fn fields(experiment: &Experiment, times: &[f64], half_side: Option<f64>) -> Vec<(String, String, Field)> {
+    let on = |data: &Named<Data>, schedule: &Named<Schedule>| {
+        let field = Field::new(&data.value, &schedule.value, times, half_side);
+        (data.label.clone(), schedule.label.clone(), field)
+    };
+    let all = experiment.data.iter().flat_map(|d| experiment.schedules.iter().map(move |s| (d, s)));
+    all.map(|(data, schedule)| on(data, schedule)).collect()
+}
+
+/// Paths of the wanted solvers (all if there are none), from the first law that the experiment starts from.
+fn walks(
+    experiment: &Experiment,
+    wanted: &[String],
+    (count, steps, half_side): (usize, Option<usize>, Option<f64>),
+) -> Vec<PathsOf> {
+    let mut walks = Vec::new();
+    let sampling = experiment.modes.iter().find_map(|mode| match mode {
+        Mode::MonteCarlo(sampling) => Some(sampling.clone()),
+        Mode::Exact => None,
+    });
+    let sampling = Sampling { precision: Precision::F64, ..sampling.unwrap_or_default() };
+    for cell in experiment.path_cells(wanted, steps) {
+        let levels = cell.grid.value.levels(&cell.schedule.value, cell.steps);
+        let levels = levels.expect("checked when the experiment was read");
+        let run = monte_carlo::Run {
+            solver: &cell.solver.value,
+            data: &cell.data.value,
+            wrong: None,
+            schedule: &cell.schedule.value,
+            levels: &levels,
+            init: cell.init,
+            sampling: sampling.clone(),
+        };
+        walks.push(PathsOf {
+            data: cell.data.label.clone(),
+            schedule: cell.schedule.label.clone(),
+            grid: cell.grid.label.clone(),
+            solver: cell.solver.label.clone(),
+            paths: Paths::new(&run, count, half_side),
+        });
+    }
+    walks
 }

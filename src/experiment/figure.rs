@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Experiment, Named};
+use super::{Cell, Experiment, Named, SolverSpec};
 use crate::config;
 use crate::data::Data;
 use crate::error::{BadInput, Result};
@@ -197,6 +197,37 @@ impl FigureKind {
     }
 }
 
+impl Experiment {
+    /// What paths are drawn of: the wanted solvers (all if there are none) on every data law, schedule and grid, in so many
+    /// steps, from the first law that runs start from, with the exact model.
+    pub fn path_cells(&self, wanted: &[String], steps: Option<usize>) -> Vec<Cell<'_>> {
+        let mut cells = Vec::new();
+        let solvers = || {
+            let called = |s: &&SolverSpec| wanted.is_empty() || wanted.contains(&s.solver.label);
+            self.solvers.iter().filter(called)
+        };
+        for data in &self.data {
+            for schedule in &self.schedules {
+                for (grid, _) in &self.grids {
+                    cells.extend(solvers().filter(|s| s.runs_on(schedule)).map(|spec| Cell {
+                        experiment: &self.name,
+                        data,
+                        schedule,
+                        grid,
+                        init: self.inits[0],
+                        solver: &spec.solver,
+                        steps,
+                        wrong: None,
+                        mode: &self.modes[0],
+                        metrics: &self.metrics,
+                    }));
+                }
+            }
+        }
+        cells
+    }
+}
+
 fn check_metric(metric: &String, experiment: &Experiment) -> Result<()> {
     if experiment.sampled() {
         if experiment.metrics.contains(metric) {
@@ -268,4 +299,67 @@ fn check_path_steps(steps: Option<usize>, experiment: &Experiment) -> Result<()>
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLED: &str = "mode = { monte-carlo = { samples = 10 } }\nmetrics = [\"rmse\", \"ks\"]\n";
+
+    fn read(data: &str, figure: &str, rest: &str) -> Result<Experiment> {
+        let text = format!(
+            "question = \"?\"\ndata = {data}\nfigure = {figure}\n{rest}schedule = {{ name = \"vp-linear\" }}\n\
+             grid = {{ name = \"uniform-t\", start = 1.0, end = 0.01, steps = [4] }}\n\
+             solver = [{{ name = \"ddim\" }}]"
+        );
+        Experiment::parse("x", &text, std::path::Path::new("."))
+    }
+
+    fn gaussian(modes: usize) -> String {
+        format!("{{ name = \"gaussian\", variance = {:?} }}", vec![1.0; modes])
+    }
+
+    #[test]
+    fn figures_that_have_nothing_to_draw_are_refused_when_the_experiment_is_read() {
+        let three = "cannot show gaussian(modes=3) of 3 coordinates";
+        for (modes, figure, rest, why) in [
+            (3, r#"{ name = "field", times = [0.5] }"#, "", three),
+            (1, r#"{ name = "field", times = [0.5] }"#, "", "give data of 2, or leave it out"),
+            (3, r#"{ name = "paths", steps = 8 }"#, "", three),
+            (2, r#"{ name = "field", times = [] }"#, "", "figure.times has 0 times"),
+            (2, r#"{ name = "field", times = [0.5, 1.5] }"#, "", "figure.times = 1.5 has no density"),
+            (2, r#"{ name = "field", times = [0.0] }"#, "", "figure.times = 0.0 has no density"),
+            (2, r#"{ name = "field", times = [0.5], box = 0.0 }"#, "", "figure.box = 0.0 is no half side"),
+            (2, r#"{ name = "paths" }"#, "", "figure.steps is missing; add steps = 64"),
+            (2, r#"{ name = "paths", steps = 0 }"#, "", "figure.steps = 0"),
+            (2, r#"{ name = "paths", steps = 501 }"#, "", "is too fine a picture; give at most 500"),
+            (2, r#"{ name = "paths", steps = 8, paths = 0 }"#, "", "figure.paths = 0 is no number of paths"),
+            (2, r#"{ name = "paths", steps = 8, solvers = ["dim"] }"#, "", "did you mean \"ddim\"?"),
+            (2, r#""by-precision""#, "", "\"by-precision\" needs runs on samples"),
+            (2, r#""error-budget""#, SAMPLED, "\"error-budget\" needs exact laws"),
+            (2, r#"{ name = "convergence", metric = "w2" }"#, SAMPLED, "is not measured in this experiment"),
+            (2, r#"{ name = "work-precision", metric = "rmsee" }"#, SAMPLED, "did you mean \"rmse\"?"),
+            (2, r#"{ name = "work-precision", metric = "rmse" }"#, "", "is no column of numbers"),
+        ] {
+            let e = read(&gaussian(modes), figure, rest).expect_err(figure).to_string();
+            assert!(e.contains(why), "{figure}\n got {e}\nwant {why}");
+        }
+    }
+
+    #[test]
+    fn figures_draw_the_first_metric_unless_they_are_told_another() {
+        for (figure, rest, want) in [
+            (r#""work-precision""#, "", "w2"),
+            (r#""by-precision""#, SAMPLED, "rmse"),
+            (r#"{ name = "perturbation", metric = "ks" }"#, SAMPLED, "ks"),
+            (r#"{ name = "convergence", metric = "kl" }"#, "", "kl"),
+        ] {
+            let experiment = read(&gaussian(2), figure, rest).expect(figure);
+            assert_eq!(experiment.figures[0].metric(&experiment), want);
+        }
+        let experiment = read(&gaussian(1), r#"{ name = "paths", steps = 8 }"#, "").expect("one coordinate");
+        let cells = experiment.path_cells(&[], Some(8));
+        assert_eq!((cells.len(), cells[0].steps), (1, Some(8)));
+    }
 }

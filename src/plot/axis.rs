@@ -42,6 +42,12 @@ impl Axis {
         Axis { log: false, low, high, ticks: Vec::new() }.with_ticks(all, length)
     }
 
+    /// A linear axis from one value to another, `length` pixels long.
+    pub fn window(low: f64, high: f64, length: f64) -> Self {
+        let ticks = round_steps(low, high, (length / 45.0).min(7.0));
+        Axis { log: false, low, high, ticks: Vec::new() }.with_ticks(ticks, length)
+    }
+
     /// A linear axis around `values`, `length` pixels long.
     pub fn linear(values: &[f64], length: f64) -> Self {
         let (low, high) = range(values);

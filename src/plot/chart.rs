@@ -1,6 +1,7 @@
 //! A figure of panels with common axes: ranges, sizes, places, title and notes.
 
 use super::axis::{Axis, TICK_SIZE};
+use super::floor;
 use super::panel::{Frame, LEAST_ERROR, Panel};
 use super::scene::{Anchor, Point, Scene, Shape, Text, text_width, wrap};
 use super::style::{GREY, INK};
@@ -143,13 +144,16 @@ impl Chart {
             notes.push("▼ below the axis at the last point.".into());
         }
         if curves().any(|c| c.spread.iter().any(|s| s.reach > 0.0)) {
-            notes.push("Bars: two standard errors to either side.".into());
+            notes.push("Bars: two standard errors to either side, where a marker does not hide them.".into());
         }
         if curves().any(|c| c.spread.iter().any(|s| !s.seen)) {
             notes.push(
                 "Hollow: no error was seen (within two standard errors of none, or of the sampling floor)."
                     .into(),
             );
+        }
+        if self.panels.iter().any(|p| floor::range(&p.curves).is_some_and(|f| !floor::is_common(f))) {
+            notes.push("Short lines: the sampling floor of each point.".into());
         }
         let tiny = |v: f64| v.is_finite() && v < LEAST_ERROR;
         if y.log && curves().any(|c| c.points.iter().any(|p| tiny(p.1))) {
@@ -232,7 +236,8 @@ fn error_range(panels: &[Panel]) -> (f64, f64) {
     let all = || main.iter().flat_map(|values| values.iter().copied());
     let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max).min(most));
     // A floor far below says nothing that the errors do not.
-    let floors = panels.iter().filter_map(|p| p.floor).filter(|f| f.1 > low / 30.0);
+    let floors = panels.iter().filter_map(|p| floor::range(&p.curves)).filter(|f| f.1 > low / 30.0);
+    let floors = floors.filter(|f| floor::is_common(*f));
     floors.fold((low, high), |(low, high), floor| (low.min(floor.0), high.max(floor.1)))
 }
 

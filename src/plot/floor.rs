@@ -2,12 +2,40 @@
 
 use super::axis::Axis;
 use super::guides::dense;
-use super::panel::Frame;
+use super::panel::{Curve, Frame, Spread};
 use super::scene::{Anchor, Point, Shape, Stroke, text_width};
 use super::style::{GREY, GUIDE, thinned};
 
 const SIZE: f64 = 9.5;
 const NAME: &str = "sampling floor";
+
+/// The least and the greatest floor of points.
+pub(super) fn range(curves: &[Curve]) -> Option<(f64, f64)> {
+    let floors = curves.iter().flat_map(|c| &c.spread).filter_map(|s| s.floor);
+    floors.fold(None, |all, f| Some(all.map_or((f, f), |(low, high): (f64, f64)| (low.min(f), high.max(f)))))
+}
+
+/// Whether one band can stand for all. (Against exact ends of the same starts, floors fall with the error itself.)
+pub(super) fn is_common((low, high): (f64, f64)) -> bool {
+    high <= 2.0 * low
+}
+
+/// A short line for the floor of each point, in the curve's colour.
+pub(super) fn draw_each(out: &mut Vec<Shape>, frame: &Frame, axes: &(&Axis, &Axis), curves: &[Curve]) {
+    const HALF: f64 = 5.0;
+    for curve in curves {
+        let within = |f: &f64| (axes.1.low..=axes.1.high).contains(f);
+        let line = |s: &Spread| {
+            let (x, y) = frame.pixel(axes, (s.x, s.floor.filter(within)?));
+            Some(vec![(x - HALF, y), (x + HALF, y)])
+        };
+        let paths: Vec<Vec<Point>> = curve.spread.iter().filter_map(line).collect();
+        if !paths.is_empty() {
+            let stroke = Stroke::solid(thinned(curve.style.colour, 0.6), 1.2);
+            out.push(Shape::Lines { paths, stroke });
+        }
+    }
+}
 
 /// Draws a dashed line, or lines around a band where floors differ, and its name where the fewest points of `lines` (in
 /// pixels) lie. A floor outside of the frame is not drawn.

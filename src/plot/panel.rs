@@ -4,7 +4,7 @@ use super::axis::{Axis, TICK_SIZE, number};
 use super::floor;
 use super::guides;
 use super::label::place;
-use super::scene::{Anchor, Form, HALF_HEIGHT, Marker, Point, Rgb, Shape, Stroke, text_width, wrap};
+use super::scene::{Anchor, Form, HALF_HEIGHT, Marker, Point, Shape, Stroke, text_width, wrap};
 use super::style::{GREY, GRID, Style, thinned};
 
 /// Size of the names of curves, and the height of a line of them.
@@ -25,8 +25,6 @@ pub(super) const LEAST_ERROR: f64 = 1e-16;
 pub(super) struct Panel {
     pub title: String,
     pub curves: Vec<Curve>,
-    /// The least and the greatest sampling floor of its errors.
-    pub floor: Option<(f64, f64)>,
 }
 
 /// One line. Points ascend in x; y is NaN where there is no value, infinite where the run failed.
@@ -49,6 +47,8 @@ pub(super) struct Spread {
     pub reach: f64,
     /// Whether the error stands out from chance.
     pub seen: bool,
+    /// The sampling floor, where there is one.
+    pub floor: Option<f64>,
 }
 
 /// Where a curve is when it arrives at the right.
@@ -158,11 +158,15 @@ impl Panel {
     pub fn draw(&self, out: &mut Vec<Shape>, frame: Frame, axes: (&Axis, &Axis), slopes: bool) {
         draw_grid(out, &frame, &axes);
         let paths: Vec<Vec<Vec<Point>>> = self.curves.iter().map(|c| paths(c, &frame, &axes)).collect();
-        if let Some(floor) = self.floor {
-            floor::draw(out, &frame, axes.1, floor, &paths.concat());
+        let mut taken = paths.concat();
+        taken.extend(self.curves.iter().flat_map(|c| bars(c, &frame, &axes)).map(|b| b.line(&frame)));
+        match floor::range(&self.curves) {
+            Some(one) if floor::is_common(one) => floor::draw(out, &frame, axes.1, one, &taken),
+            Some(_) => floor::draw_each(out, &frame, &axes, &self.curves),
+            None => {}
         }
         if slopes {
-            guides::draw(out, &frame, &axes, &paths.concat());
+            guides::draw(out, &frame, &axes, &taken);
         }
         let shown = |c: &Curve| c.drawable(axes.1.log).next().is_some();
         if !self.curves.iter().any(shown) {
@@ -177,6 +181,9 @@ impl Panel {
         let mut placed: Vec<_> = curves.into_iter().zip(places).collect();
         // Later series have the gaps, through which one sees what they cover.
         placed.sort_by_key(|((c, _), _)| c.series);
+        for ((curve, _), _) in &placed {
+            draw_bars(out, curve, &frame, &axes);
+        }
         for ((curve, paths), at) in placed {
             let mut shapes = Vec::new();
             draw_leader(&mut shapes, curve, &frame, &axes, at);
@@ -299,11 +306,8 @@ fn draw_curve(
     let every = (points.len() as f64 * 9.0 / frame.width).ceil().max(1.0) as usize;
     let (mut at, mut hollow) = (Vec::new(), Vec::new());
     for p in points.into_iter().rev().step_by(every) {
-        let spread = curve.spread_at(p.0);
-        if let Some(spread) = spread {
-            draw_bar(out, *p, spread.reach, (frame, axes), colour);
-        }
-        if spread.is_none_or(|s| s.seen) { &mut at } else { &mut hollow }.push(frame.pixel(axes, *p));
+        if curve.spread_at(p.0).is_none_or(|s| s.seen) { &mut at } else { &mut hollow }
+            .push(frame.pixel(axes, *p));
     }
     for (at, hollow) in [(at, marker.hollow), (hollow, true)] {
         if !at.is_empty() {
@@ -323,29 +327,49 @@ fn draw_curve(
     }
 }
 
-/// An error bar, with a serif at each end that is not cut off by the frame.
-fn draw_bar(
-    out: &mut Vec<Shape>,
-    p: Point,
-    reach: f64,
-    (frame, axes): (&Frame, &(&Axis, &Axis)),
-    colour: Rgb,
-) {
-    const SERIF: f64 = 2.5;
-    let height = |v: f64| if axes.1.log && v <= 0.0 { f64::INFINITY } else { frame.pixel(axes, (p.0, v)).1 };
-    let (x, top, bottom) = (frame.pixel(axes, p).0, height(p.1 + reach), height(p.1 - reach));
-    if bottom - top < 2.0 {
-        return;
+/// An error bar in pixels, which may leave the frame.
+struct Bar {
+    x: f64,
+    top: f64,
+    bottom: f64,
+    seen: bool,
+}
+
+impl Bar {
+    /// What the frame shows of it.
+    fn line(&self, frame: &Frame) -> Vec<Point> {
+        vec![(self.x, self.top.max(frame.top)), (self.x, self.bottom.min(frame.bottom()))]
     }
-    let stroke = Stroke::solid(colour, 0.9);
-    let mut serif = |y: f64| {
-        if (frame.top..=frame.bottom()).contains(&y) {
-            out.push(Shape::line(vec![(x - SERIF, y), (x + SERIF, y)], stroke));
-        }
+}
+
+/// The bars of the points that the frame shows, but for those that a marker hides.
+fn bars(curve: &Curve, frame: &Frame, axes: &(&Axis, &Axis)) -> Vec<Bar> {
+    let height = |p: Point| if axes.1.log && p.1 <= 0.0 { f64::INFINITY } else { frame.pixel(axes, p).1 };
+    let bar = |&(x, y): &Point| {
+        let Spread { reach, seen, .. } = *curve.spread_at(x)?;
+        let at = frame.pixel(axes, (x, y)).0;
+        Some(Bar { x: at, top: height((x, y + reach)), bottom: height((x, y - reach)), seen })
     };
-    serif(top);
-    serif(bottom);
-    out.push(Shape::line(vec![(x, top.max(frame.top)), (x, bottom.min(frame.bottom()))], stroke));
+    let within = |p: &&Point| (axes.1.low..=axes.1.high).contains(&p.1);
+    curve.points.iter().filter(within).filter_map(bar).filter(|b| b.bottom - b.top > 6.0).collect()
+}
+
+/// Error bars, under all curves, with a serif at each end that is not cut off by the frame; pale where nothing was seen.
+fn draw_bars(out: &mut Vec<Shape>, curve: &Curve, frame: &Frame, axes: &(&Axis, &Axis)) {
+    const SERIF: f64 = 2.5;
+    let mut shapes = Vec::new();
+    for bar in bars(curve, frame, axes) {
+        let share = if bar.seen { 1.0 } else { 0.45 };
+        let stroke = Stroke::solid(thinned(curve.style.colour, share), 0.9);
+        let inside = |y: &f64| (frame.top..=frame.bottom()).contains(y);
+        let serifs = [bar.top, bar.bottom].into_iter().filter(inside);
+        let serifs = serifs.map(|y| vec![(bar.x - SERIF, y), (bar.x + SERIF, y)]);
+        let paths = std::iter::once(bar.line(frame)).chain(serifs).collect();
+        shapes.push(Shape::Lines { paths, stroke });
+    }
+    if !shapes.is_empty() {
+        out.push(Shape::Group { series: curve.series, tooltip: tooltip(curve), shapes });
+    }
 }
 
 /// A sample of the line and the name, in the middle of the height `at`.

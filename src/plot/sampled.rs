@@ -29,6 +29,8 @@ pub(super) fn error_curve<'a>(
                 points.push((x, size_of(measure)));
                 spread.extend(spread_of(x, measure));
             }
+            // A metric that such a solver does not have, such as the distance from a flow it does not follow.
+            None if !row.sampling().is_empty() && row.error.is_empty() => {}
             None => points.push((x, error_of(row, row.number(metric)))),
         }
     }
@@ -55,13 +57,7 @@ fn spread_of(x: f64, measure: &Measure) -> Option<Spread> {
         (None, Some(excess), Some(stderr)) => excess > WIDE * stderr,
         _ => value.abs() > reach || reach == 0.0,
     };
-    Some(Spread { x, reach, seen })
-}
-
-/// The least and the greatest sampling floor of rows.
-pub(super) fn floor<'a>(rows: impl Iterator<Item = &'a Row>, metric: &str) -> Option<(f64, f64)> {
-    let floors = rows.filter_map(|r| r.measure(metric)?.floor).filter(|f| f.is_finite() && *f > 0.0);
-    floors.fold(None, |all, f| Some(all.map_or((f, f), |(low, high): (f64, f64)| (low.min(f), high.max(f)))))
+    Some(Spread { x, reach, seen, floor: measure.floor.filter(|f| f.is_finite() && *f > 0.0) })
 }
 
 /// What an axis calls an error.
@@ -103,7 +99,7 @@ pub fn by_precision(rows: &[Row], title: &str, metric: &str) -> Figure {
             let points = mine.map(|r| (r.steps as f64, *r)).filter(|p| p.0 > 0.0);
             error_curve(k, name.clone(), Style::nth(k), metric, points)
         });
-        (curves.collect(), floor(rows.iter().copied(), metric))
+        curves.collect()
     });
     let panels = panels.collect();
     let y_title = axis_title(metric);
@@ -145,7 +141,7 @@ pub fn perturbation(rows: &[Row], title: &str, metric: &str) -> Figure {
             curve.points.sort_by(|a, b| a.0.total_cmp(&b.0));
             curve
         });
-        (curves.collect(), floor(rows.iter().copied(), metric))
+        curves.collect()
     });
     let panels = panels.collect();
     steps.sort_unstable();

@@ -26,8 +26,18 @@ pub(super) enum Shape {
         points: Vec<Point>,
         stroke: Stroke,
     },
+    /// Many lines of one look.
+    Lines {
+        paths: Vec<Vec<Point>>,
+        stroke: Stroke,
+    },
     Fill {
         corners: Vec<Point>,
+        colour: Rgb,
+    },
+    /// What an odd number of loops go around.
+    Area {
+        loops: Vec<Vec<Point>>,
         colour: Rgb,
     },
     Markers {

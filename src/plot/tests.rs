@@ -1,5 +1,12 @@
 use super::*;
+use crate::data::{Covariance, Data, Mixture};
+use crate::geometry::{Field, Paths};
+use crate::grid::Grid;
+use crate::law::Init;
+use crate::monte_carlo::{Run, Sampling};
 use crate::record::Measure;
+use crate::schedule::Schedule;
+use crate::solver::registry;
 
 fn row(solver: &str, grid: &str, steps: usize, w2: Option<f64>) -> Row {
     let (data, init) = ("gaussian(modes=5)".to_string(), "marginal".to_string());
@@ -154,7 +161,7 @@ fn samples() -> Vec<Row> {
                 let error = (steps as f64).powi(-order);
                 let w2 = distance(error.hypot(0.02), 2e-3);
                 let measures =
-                    vec![w2, measure("rmse", error, 0.01 * error), measure("energy", -error, error)];
+                    vec![w2, measure("rmse", error, 0.1 * error), measure("energy", -error, error)];
                 rows.push(sampled(solver, steps, precision, measures));
             }
         }
@@ -167,9 +174,11 @@ fn hollow(svg: &str) -> usize {
     svg.lines().filter(|l| l.starts_with("<path") && l.contains("fill=\"#ffffff\"")).count()
 }
 
-/// Vertical strokes of the width that only error bars have.
+/// Strokes of the width that only error bars have.
+const BAR: &str = "stroke-width=\"0.9\"";
+
 fn bars(svg: &str) -> usize {
-    svg.lines().filter(|l| l.contains("stroke-width=\"0.9\"")).count()
+    svg.lines().filter(|l| l.contains(BAR)).count()
 }
 
 #[test]
@@ -191,6 +200,18 @@ fn measures_have_bars_and_hollow_markers_where_nothing_was_seen_and_exact_errors
 }
 
 #[test]
+fn floors_that_differ_are_drawn_at_each_point() {
+    let floored = |floor| Measure { floor: Some(floor), ..distance(0.1, 1e-3) };
+    let rows = |second| [(8, 0.02), (16, second)].map(|(n, f)| sampled("ddim", n, "f64", vec![floored(f)]));
+    let band = convergence(&rows(0.03), "", "sliced_w2").svg();
+    assert!(band.contains(">sampling floor</text>") && !band.contains("Short lines"));
+    let each = convergence(&rows(0.3), "", "sliced_w2").svg();
+    assert!(
+        !each.contains(">sampling floor</text>") && each.contains("Short lines: the sampling floor of each")
+    );
+}
+
+#[test]
 fn modes_are_told_apart_and_what_they_share_is_said_once() {
     let svg = convergence(&samples(), "", "sliced_w2").svg();
     assert!(svg.contains(">precision=f32</text>") && svg.contains(">precision=f64</text>"));
@@ -207,13 +228,14 @@ fn modes_are_told_apart_and_what_they_share_is_said_once() {
 
 #[test]
 fn bars_that_reach_below_zero_end_at_the_frame() {
-    let rows: Vec<Row> = [(8, 0.1, 0.01), (16, 0.03, 0.02)]
+    let rows: Vec<Row> = [(8, 0.1, 0.002), (16, 0.03, 0.02)]
         .map(|(n, value, stderr)| sampled("ddim", n, "f64", vec![measure("fourth_error", -value, stderr)]))
         .into();
     let svg = convergence(&rows, "", "fourth_error").svg();
     assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
     // Two serifs and a bar; a bar and its upper serif.
-    assert_eq!(bars(&svg), 5);
+    let pieces: usize = svg.lines().filter(|l| l.contains(BAR)).map(|l| l.matches('M').count()).sum();
+    assert_eq!((bars(&svg), pieces), (2, 5));
     assert_eq!(hollow(&svg), 1);
 }
 
@@ -250,4 +272,72 @@ fn perturbations_stand_at_their_sizes_and_the_right_model_at_zero() {
         assert!(perturbation(empty, "", "w2").svg().contains(">no finite data</text>"));
         assert!(by_precision(empty, "", "w2").svg().contains(">no finite data</text>"));
     }
+}
+
+/// A ring of narrow modes.
+fn ring(dim: usize) -> Data {
+    let mode = |k: usize| {
+        let (sin, cos) = (k as f64 * std::f64::consts::TAU / 8.0).sin_cos();
+        (1.0, [2.0 * cos, 2.0 * sin][..dim].to_vec(), Covariance::Isotropic(0.02))
+    };
+    Data::Mixture(Mixture::new((0..8).map(mode).collect()).expect("a mixture"))
+}
+
+const VP: Schedule = Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 };
+
+fn walk(dim: usize, solver: &str) -> PathsOf {
+    let (data, solver) = (ring(dim), registry::solver(toml::Value::String(solver.into())).expect("a solver"));
+    let levels = Grid::UniformLambda { start: 1.0, end: 1e-3 }.levels(&VP, Some(100)).expect("a grid");
+    let sampling = Sampling::default();
+    let run = Run {
+        solver: &solver,
+        data: &data,
+        wrong: None,
+        schedule: &VP,
+        levels: &levels,
+        init: Init::Prior,
+        sampling,
+    };
+    let paths = Paths::new(&run, 30, None);
+    PathsOf { data: "ring".into(), schedule: "vp".into(), grid: "g".into(), solver: solver.label(), paths }
+}
+
+#[test]
+fn geometry_is_small_the_same_on_any_thread_and_says_what_it_shows() {
+    let draw = || {
+        let of = |times: &[f64]| ("ring".into(), "vp".into(), Field::new(&ring(2), &VP, times, Some(4.0)));
+        let arrows = field(&[of(&[0.9, 0.5, 0.2, 0.05])], "a");
+        let lines = paths(&[walk(2, "ddim"), walk(2, "euler-maruyama")], "b");
+        (arrows.svg(), lines.svg(), arrows.png(), lines.png())
+    };
+    let (arrows, lines, arrows_png, lines_png) = draw();
+    let again = std::thread::spawn(draw).join().expect("drawn");
+    assert!((&arrows, &lines, &arrows_png, &lines_png) == (&again.0, &again.1, &again.2, &again.3));
+    for svg in [&arrows, &lines] {
+        assert!(svg.len() < 300_000 && !svg.contains("NaN") && !svg.contains("inf"), "{}", svg.len());
+    }
+    for text in [">t = 0.05, λ = 1.75</text>", ">x₂</text>", "ring · vp", "σ times the score"] {
+        assert!(arrows.contains(text), "{text}");
+    }
+    for text in [">ddim</text>", ">euler-maruyama</text>", "N = 100", "ring · vp · g"] {
+        assert!(lines.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn paths_on_the_line_have_one_panel_and_failed_ones_say_why() {
+    let line = paths(&[walk(1, "ddim")], "").svg();
+    assert!(line.contains("λ = ln(α/σ)") && !line.contains("x₂"));
+    let failed = PathsOf { paths: Err("undefined here".into()), ..walk(1, "ddim") };
+    assert!(paths(&[failed], "").svg().contains(">no paths: undefined here</text>"));
+    assert!(paths(&[], "a").svg().contains(">a</text>") && field(&[], "a").svg().contains(">a</text>"));
+}
+
+#[test]
+fn solvers_without_the_metric_are_left_out_and_failed_ones_are_not() {
+    let mut rows = samples();
+    rows.push(sampled("ddpm", 8, "f64", vec![measure("ks", 0.1, 0.0)]));
+    rows.push(Row { error: "diverged".into(), ..sampled("rk4", 8, "f64", Vec::new()) });
+    let svg = by_precision(&rows, "", "rmse").svg();
+    assert!(!svg.contains("ddpm") && svg.contains("No finite value in rk4: f64."), "{svg}");
 }
