@@ -46,6 +46,10 @@ pub const SAMPLED: &[(&str, &str)] = &[
         "root mean square distance from the exact probability flow of the same start (methods without noise)",
     ),
     (
+        "median_error",
+        "median distance from the exact flow: of a typical sample, where a few near a divide make up the rmse",
+    ),
+    (
         "strong_error",
         "root mean square distance from the solution of the solver's own equation on the same start and Brownian path",
     ),

@@ -147,7 +147,7 @@ fn fit(experiment: &Experiment, cell: &Cell, rows: &[Row], metric: &str) -> Opti
         // A divergence is of second order in the error of a density.
         (Init::Marginal, Claim::Order(p)) if metric == "kl" => Claim::Order(2.0 * p),
         // From the starts of the runs themselves, whatever their law.
-        (_, claim) if metric == "rmse" => claim,
+        (_, claim) if metric == "rmse" || metric == "median_error" => claim,
         // From the prior, the initialisation error stays whatever the steps.
         (Init::Prior, _) => Claim::Floor,
         (Init::Marginal, claim) if strong => {
@@ -189,7 +189,7 @@ const UNFITTED: &[&str] =
     &["ks", "energy", "mmd", "mode_weights", "sliced_w1", "sliced_w2", "nll_bits_hutchinson"];
 
 /// Distances between paths of the same starts: the same samples at every step count, whose noise the errors share.
-const PATHWISE: &[&str] = &["rmse", "strong_error", "nll_bits", "kl"];
+const PATHWISE: &[&str] = &["rmse", "median_error", "strong_error", "nll_bits", "kl"];
 
 /// Errors known to round-off. (Those of samples that share their starts share nearly all of their noise too.)
 fn fit_exact(row: OrderRow, cell: &Cell, rows: &[Row], claim: &Claim) -> OrderRow {

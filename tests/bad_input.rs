@@ -221,8 +221,9 @@ expect = [{ column = "kll", below = 1.0 }] => expect[0].column = "kll" is not kn
 expect = [{ solver = "dimm", below = 1.0 }] => expect[0].solver = "dimm" is not in this experiment; did you mean "ddim"?
 figure = "converegnce" => figure.name = "converegnce" is not known; did you mean "convergence"?
 init = ["marginal", "priorr"] => init[1] = "priorr" is not known; did you mean "prior"?
-mode = "monte-carlo" => mode = "monte-carlo" is not available; write mode = "exact"
-mode = { monte-carlo = { samples = 10 } } => mode = { monte-carlo = { samples = 10 } } is not available; write mode = "exact"
+mode = "monte-carlo" => mode = "monte-carlo" is no mode; write mode = "exact" or mode = { monte-carlo
+mode = { monte-carlo = { sample = 10 } } => mode.monte-carlo.sample = 10 is not a known key; did you mean "samples"?
+mode = { monte-carlo = { samples = 1 } } => mode.monte-carlo.samples = 1 is too few; give at least 2
 "#,
     );
 }

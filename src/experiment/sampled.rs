@@ -154,10 +154,21 @@ impl Cell<'_> {
 /// Metrics that see every sample once, and keep none.
 const STREAMED: &[&str] = &["mean_error", "cov_error", "fourth_error", "mode_weights"];
 /// Metrics that need samples side by side.
-const KEPT: &[&str] =
-    &["rmse", "sliced_w1", "sliced_w2", "energy", "mmd", "ks", "mean_error", "cov_error", "fourth_error"];
+const KEPT: &[&str] = &[
+    "rmse",
+    "median_error",
+    "sliced_w1",
+    "sliced_w2",
+    "energy",
+    "mmd",
+    "ks",
+    "mean_error",
+    "cov_error",
+    "fourth_error",
+];
 /// Metrics that are sharper where the exact end of the same start is known.
-const PAIRED: &[&str] = &["rmse", "sliced_w1", "sliced_w2", "mean_error", "cov_error", "fourth_error"];
+const PAIRED: &[&str] =
+    &["rmse", "median_error", "sliced_w1", "sliced_w2", "mean_error", "cov_error", "fourth_error"];
 
 /// Tails are counted beyond 1, 2 and 3 root mean square radii.
 fn test_functions(data: &Data, end: &Level) -> TestFunctions {
@@ -182,11 +193,13 @@ impl Sampled<'_> {
         let kept = Some((self.rows.len() / self.run.data.dim()) as u64);
         let all = Some(self.run.sampling.samples);
         let found = match metric {
-            "rmse" => {
+            "rmse" | "median_error" => {
                 let flow = self.flow?;
                 flow.as_ref().map_err(String::clone).and_then(|end| {
-                    let samples = Some((end.len() / self.run.data.dim()) as u64);
-                    Ok(Measure { samples, ..estimate(self.rmse(end).map_err(words)?) })
+                    let exact = Samples::new(self.run.data.dim(), end);
+                    let pairs = if metric == "rmse" { paired::rmse } else { paired::median };
+                    let found = pairs(self.first(end.len()), exact).map_err(words)?;
+                    Ok(Measure { samples: Some(exact.len() as u64), ..estimate(found) })
                 })
             }
             "sliced_w1" | "sliced_w2" => {
@@ -208,10 +221,6 @@ impl Sampled<'_> {
 
     fn samples(&self) -> Samples<'_> {
         Samples::new(self.run.data.dim(), &self.rows)
-    }
-
-    fn rmse(&self, end: &[f64]) -> Result<Estimate, Undefined> {
-        paired::rmse(self.first(end.len()), Samples::new(self.run.data.dim(), end))
     }
 
     /// Exact samples of the last level, as many as were kept.

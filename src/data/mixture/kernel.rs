@@ -257,3 +257,54 @@ fn any_weight<S: Simd, R: Real>(simd: S, l: &Lanes<R>, top: &Lanes<R>) -> bool {
     }
     R::largest(simd, most) >= R::LEAST_EXPONENT
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::mixture::Covariance;
+    use crate::schedule::Schedule;
+
+    /// The widest vectors that there are, those of AVX2, and none.
+    fn processors() -> Vec<Arch> {
+        #[cfg(target_arch = "x86_64")]
+        let older = pulp::x86::V3::try_new().map(Arch::V3);
+        #[cfg(not(target_arch = "x86_64"))]
+        let older = None;
+        [Arch::new(), Arch::Scalar].into_iter().chain(older).collect()
+    }
+
+    fn check<R: Real>(law: &Mixture) {
+        let at = Schedule::Edm {}.at(0.5);
+        let lane = |j: usize| std::array::from_fn(|i| R::from_f64(((i + 7 * j) as f64 * 0.37).sin() * 2.0));
+        let x: Vec<Lanes<R>> = (0..law.dim()).map(lane).collect();
+        let on = |arch: Arch| {
+            let mut to = x.clone();
+            let mut kernel = Kernel::new(law, &at, Form::Denoised);
+            kernel.arch = arch;
+            kernel.apply(&x, &mut to);
+            to
+        };
+        let all: Vec<_> = processors().into_iter().map(on).collect();
+        assert!(all.iter().all(|to| *to == all[0]));
+    }
+
+    #[test]
+    fn results_do_not_depend_on_the_processor() {
+        for dim in [1, 2, 3, 11] {
+            let mean = |k: usize| (0..dim).map(|j| ((k * dim + j) as f64 * 1.7).cos()).collect::<Vec<f64>>();
+            let variances: Vec<f64> = (0..dim).map(|j| 0.1 + j as f64).collect();
+            let basis = nalgebra::DMatrix::from_fn(dim, dim, |i, j| f64::from(i == j) - 2.0 / dim as f64);
+            let kinds = [
+                Covariance::Isotropic(0.2),
+                Covariance::Diagonal(variances.clone()),
+                Covariance::Full { basis, variance: variances },
+            ];
+            for covariance in kinds {
+                let law =
+                    Mixture::new((0..11).map(|k| (1.0, mean(k), covariance.clone())).collect()).unwrap();
+                check::<f32>(&law);
+                check::<f64>(&law);
+            }
+        }
+    }
+}
