@@ -14,6 +14,7 @@
 //! Rows that hold nothing to draw give a figure that says so.
 
 mod axis;
+mod bars;
 mod bitmap;
 mod chart;
 mod contour;

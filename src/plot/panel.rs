@@ -1,6 +1,7 @@
 //! One panel: a frame, its grid, the curves, and their names at the right.
 
 use super::axis::{Axis, TICK_SIZE, number};
+use super::bars::{bars, draw_bars};
 use super::floor;
 use super::guides;
 use super::label::place;
@@ -71,7 +72,7 @@ impl Curve {
         self.points.iter().any(|p| p.1.is_finite())
     }
 
-    fn spread_at(&self, x: f64) -> Option<&Spread> {
+    pub fn spread_at(&self, x: f64) -> Option<&Spread> {
         self.spread.iter().find(|s| s.x == x)
     }
 
@@ -327,51 +328,6 @@ fn draw_curve(
     }
 }
 
-/// An error bar in pixels, which may leave the frame.
-struct Bar {
-    x: f64,
-    top: f64,
-    bottom: f64,
-    seen: bool,
-}
-
-impl Bar {
-    /// What the frame shows of it.
-    fn line(&self, frame: &Frame) -> Vec<Point> {
-        vec![(self.x, self.top.max(frame.top)), (self.x, self.bottom.min(frame.bottom()))]
-    }
-}
-
-/// The bars of the points that the frame shows, but for those that a marker hides.
-fn bars(curve: &Curve, frame: &Frame, axes: &(&Axis, &Axis)) -> Vec<Bar> {
-    let height = |p: Point| if axes.1.log && p.1 <= 0.0 { f64::INFINITY } else { frame.pixel(axes, p).1 };
-    let bar = |&(x, y): &Point| {
-        let Spread { reach, seen, .. } = *curve.spread_at(x)?;
-        let at = frame.pixel(axes, (x, y)).0;
-        Some(Bar { x: at, top: height((x, y + reach)), bottom: height((x, y - reach)), seen })
-    };
-    let within = |p: &&Point| (axes.1.low..=axes.1.high).contains(&p.1);
-    curve.points.iter().filter(within).filter_map(bar).filter(|b| b.bottom - b.top > 6.0).collect()
-}
-
-/// Error bars, under all curves, with a serif at each end that is not cut off by the frame; pale where nothing was seen.
-fn draw_bars(out: &mut Vec<Shape>, curve: &Curve, frame: &Frame, axes: &(&Axis, &Axis)) {
-    const SERIF: f64 = 2.5;
-    let mut shapes = Vec::new();
-    for bar in bars(curve, frame, axes) {
-        let share = if bar.seen { 1.0 } else { 0.45 };
-        let stroke = Stroke::solid(thinned(curve.style.colour, share), 0.9);
-        let inside = |y: &f64| (frame.top..=frame.bottom()).contains(y);
-        let serifs = [bar.top, bar.bottom].into_iter().filter(inside);
-        let serifs = serifs.map(|y| vec![(bar.x - SERIF, y), (bar.x + SERIF, y)]);
-        let paths = std::iter::once(bar.line(frame)).chain(serifs).collect();
-        shapes.push(Shape::Lines { paths, stroke });
-    }
-    if !shapes.is_empty() {
-        out.push(Shape::Group { series: curve.series, tooltip: tooltip(curve), shapes });
-    }
-}
-
 /// A sample of the line and the name, in the middle of the height `at`.
 fn draw_name(out: &mut Vec<Shape>, curve: &Curve, frame: &Frame, axes: &(&Axis, &Axis), at: f64) {
     let Style { colour, dash, marker } = curve.style;
@@ -387,7 +343,7 @@ fn draw_name(out: &mut Vec<Shape>, curve: &Curve, frame: &Frame, axes: &(&Axis, 
     }
 }
 
-fn tooltip(curve: &Curve) -> String {
+pub(super) fn tooltip(curve: &Curve) -> String {
     let values: Vec<String> = curve
         .points
         .iter()
