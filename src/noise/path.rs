@@ -280,13 +280,14 @@ impl Samples {
             #[inline(always)]
             |block, k| {
                 let mut z = [[0.0; LANES]; DEGREE];
-                for i in 0..LANES {
-                    let normals = |half: usize| {
-                        let bits = scramble(self.keys[block][i].wrapping_add(places[2 * k + half]));
-                        Real::normals((bits >> 32) as u32, bits as u32)
-                    };
-                    [z[0][i], z[1][i]] = normals(0);
-                    [z[2][i], z[3][i]] = normals(1);
+                // (A closure here would not be inlined, and then not be vectorised.)
+                for half in 0..2 {
+                    let place = places[2 * k + half];
+                    for i in 0..LANES {
+                        let bits = scramble(self.keys[block][i].wrapping_add(place));
+                        [z[2 * half][i], z[2 * half + 1][i]] =
+                            Real::normals((bits >> 32) as u32, bits as u32);
+                    }
                 }
                 z
             },
