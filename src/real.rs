@@ -119,7 +119,7 @@ impl Real for f32 {
         let inside = if inside < 88.37 { inside } else { 88.37 };
         let shifted = inside.mul_add(std::f32::consts::LOG2_E, SHIFT);
         let n = shifted - SHIFT;
-        let r = n.mul_add(2.121_944_4e-4, n.mul_add(-0.693_359_375, inside));
+        let r = n.mul_add(2.121_944_4e-4, n.mul_add(-0.693_359_4, inside));
         let p =
             horner!(r, 1.987_569_2e-4f32, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5);
         let y = p.mul_add(r * r, r) + 1.0;
@@ -148,7 +148,7 @@ impl Real for f32 {
             3.333_333e-1
         );
         let y = e.mul_add(-2.121_944_4e-4, p * f * f * f);
-        e.mul_add(0.693_359_375, (-0.5 * f).mul_add(f, y) + f)
+        e.mul_add(0.693_359_4, (-0.5 * f).mul_add(f, y) + f)
     }
 
     #[inline(always)]
@@ -285,7 +285,7 @@ impl Real for f64 {
             s,
             -1.135_853_652_138_768_2e-11f64,
             2.087_570_084_197_473e-9,
-            -2.755_731_417_929_673_9e-7,
+            -2.755_731_417_929_674e-7,
             2.480_158_728_885_171_8e-5,
             -1.388_888_888_887_305_6e-3,
             4.166_666_666_666_66e-2,
