@@ -7,9 +7,9 @@
 
 use std::cell::RefCell;
 
-use crate::run::Recorded;
-use crate::solver::registry::{Erased, RunOn};
-use crate::state::Space;
+use crate::any::{Any, Backend};
+use crate::run::{Ctx, Recorded};
+use crate::state::{Space, State};
 
 /// `modes` affine functions of the noises, row-major: the constant part, the *witness* (the same run
 /// on random noise, there to check that the run was affine), then rows `first..` of the draws.
@@ -212,8 +212,16 @@ impl Space for Affine {
         (total / self.modes as f64).sqrt()
     }
 
-    fn erased(solver: &dyn Erased) -> &dyn RunOn<Self> {
-        solver
+    fn with_any<T>(
+        cx: &mut Ctx<Self>,
+        x: State<Self>,
+        run: impl FnOnce(&mut Ctx<Any>, State<Any>) -> T,
+    ) -> T {
+        cx.with_any(x, run)
+    }
+
+    fn from_any(x: State<Any>) -> State<Self> {
+        Self::unwrap(x.0)
     }
 }
 

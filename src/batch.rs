@@ -6,10 +6,10 @@
 
 use std::ops::{Deref, DerefMut};
 
+use crate::any::{Any, Backend};
 use crate::real::{Real, vectorised};
-use crate::run::Recorded;
-use crate::solver::registry::{Erased, RunOn};
-use crate::state::Space;
+use crate::run::{Ctx, Recorded};
+use crate::state::{Space, State};
 
 /// Samples in a block.
 pub const LANES: usize = 32;
@@ -259,19 +259,11 @@ impl<R: Real> pulp::NullaryFnOnce for Combine<'_, R> {
 /// A precision that batches come in: what the registry can run solvers on.
 pub trait Precision: Real {
     #[doc(hidden)]
-    fn erased(solver: &dyn Erased) -> &dyn RunOn<Batch<Self>>;
-}
-
-impl Precision for f32 {
-    fn erased(solver: &dyn Erased) -> &dyn RunOn<Batch<f32>> {
-        solver
-    }
-}
-
-impl Precision for f64 {
-    fn erased(solver: &dyn Erased) -> &dyn RunOn<Batch<f64>> {
-        solver
-    }
+    fn wrap(x: State<Batch<Self>>) -> Any;
+    #[doc(hidden)]
+    fn unwrap(x: Any) -> State<Batch<Self>>;
+    #[doc(hidden)]
+    fn peek(x: &Any) -> &State<Batch<Self>>;
 }
 
 impl<R: Precision> Space for Batch<R> {
@@ -290,7 +282,15 @@ impl<R: Precision> Space for Batch<R> {
         (squares / (self.len * self.dim) as f64).sqrt()
     }
 
-    fn erased(solver: &dyn Erased) -> &dyn RunOn<Self> {
-        R::erased(solver)
+    fn with_any<T>(
+        cx: &mut Ctx<Self>,
+        x: State<Self>,
+        run: impl FnOnce(&mut Ctx<Any>, State<Any>) -> T,
+    ) -> T {
+        cx.with_any(x, run)
+    }
+
+    fn from_any(x: State<Any>) -> State<Self> {
+        <Self as Backend>::unwrap(x.0)
     }
 }

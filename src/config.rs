@@ -144,7 +144,7 @@ fn in_plain_words(expected: &str) -> &str {
     match expected {
         "f64" => "a number",
         "i64" => "a whole number",
-        "usize" => "a whole number of at least 0",
+        "usize" | "u64" => "a whole number of at least 0",
         "string only" => "a string",
         "a sequence" => "an array",
         "a map" => "a table",

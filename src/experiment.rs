@@ -26,13 +26,14 @@ use crate::error::{BadInput, Result};
 use crate::grid::Grid;
 use crate::law::Init;
 use crate::metric;
-use crate::record::{NUMBERS, OrderRow, Row};
+use crate::record::{OrderRow, Row};
 use crate::schedule::{Level, Schedule};
 use crate::solver::{Handle, registry};
 
 mod cell;
 mod data;
 mod expect;
+mod figure;
 mod flows;
 mod ladder;
 mod mode;
@@ -43,6 +44,7 @@ use data::{check_gaussian, read_data};
 use ladder::{read_counts, read_grid};
 
 pub use cell::Cell;
+pub use figure::FigureKind;
 pub use flows::Flows;
 pub use ladder::Ladder;
 pub use mode::Mode;
@@ -105,57 +107,6 @@ pub struct SolverSpec {
     /// What is expected of it.
     pub expect: SolverExpectation,
 }
-
-/// Pictures an experiment can ask for.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum FigureKind {
-    /// An error against steps.
-    Convergence {
-        /// The column: `w2`, or another error.
-        #[serde(default = "w2")]
-        metric: String,
-        /// Labels of the solvers to draw; all if empty.
-        #[serde(default)]
-        solvers: Vec<String>,
-    },
-    /// W2 against model calls.
-    WorkPrecision {
-        /// Labels of the solvers to draw; all if empty.
-        #[serde(default)]
-        solvers: Vec<String>,
-    },
-    /// How much runs amplify their start: steps across, data upwards, a panel each solver.
-    Amplification {},
-    /// Orders between neighbouring step counts.
-    LocalOrders {},
-    /// Initialisation, truncation and discretisation beside the whole, by the grids' end.
-    ErrorBudget {},
-    /// W2 against a numeric parameter of the solvers.
-    ParameterScan {
-        /// The parameter.
-        parameter: String,
-        /// Its value where a label does not name it.
-        default: f64,
-    },
-}
-
-impl FigureKind {
-    /// Labels of the solvers it is confined to; none if it draws all.
-    pub fn solvers(&self) -> &[String] {
-        match self {
-            FigureKind::Convergence { solvers, .. } | FigureKind::WorkPrecision { solvers } => solvers,
-            _ => &[],
-        }
-    }
-}
-
-fn w2() -> String {
-    "w2".into()
-}
-
-const FIGURES: &[&str] =
-    &["convergence", "work-precision", "amplification", "local-orders", "error-budget", "parameter-scan"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -333,8 +284,8 @@ impl Experiment {
             reach: raw.reach,
             reduced: quick.is_some(),
             figures: match raw.figure {
-                None => vec![FigureKind::Convergence { metric: w2(), solvers: Vec::new() }],
-                Some(list) => each("figure", list, |v| config::read_named(v, FIGURES))?,
+                None => vec![FigureKind::default_kind()],
+                Some(list) => each("figure", list, |v| config::read_named(v, FigureKind::NAMES))?,
             },
         };
         let default = if experiment.sampled() { mode::DEFAULT } else { &["w2"] };
@@ -350,15 +301,7 @@ impl Experiment {
     /// What only shows when the parts are put together.
     fn check(&self) -> Result<()> {
         self.check_modes()?;
-        for kind in &self.figures {
-            if let FigureKind::Convergence { metric, .. } = kind
-                && !NUMBERS.contains(&metric.as_str())
-                && !self.metrics.contains(metric)
-            {
-                let fix = config::suggest(metric, NUMBERS);
-                return Err(BadInput::new("figure.metric", metric, "is no column of numbers", fix));
-            }
-        }
+        self.figures.iter().try_for_each(|kind| kind.check(self))?;
         let targets = self.reach.iter().flat_map(|r| &r.targets);
         if let Some(target) = targets.copied().find(|w2| !(w2.is_finite() && *w2 > 0.0)) {
             return Err(BadInput::new(

@@ -32,7 +32,7 @@ mod cache;
 pub use cache::cached;
 
 /// What [`reference`] tolerates as local error of a step, relative to the size of samples. Halving it moves results by
-/// less than 1e-13 of that size (`tests/flow.rs`), times what the flow itself magnifies.
+/// less than 5e-13 of that size (`tests/flow.rs`), times what the flow itself magnifies.
 pub const TOLERANCE: f64 = 1e-14;
 
 /// Attempts at steps after which a block of samples is given up; some 100 are usual.

@@ -40,6 +40,7 @@
 //! ```
 
 pub mod affine;
+pub mod any;
 pub mod batch;
 pub mod certify;
 pub mod cmd;
@@ -48,6 +49,7 @@ pub mod data;
 pub mod error;
 pub mod experiment;
 pub mod flow;
+pub mod geometry;
 pub mod grid;
 pub mod law;
 pub mod likelihood;

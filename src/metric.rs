@@ -45,6 +45,14 @@ pub const SAMPLED: &[(&str, &str)] = &[
         "rmse",
         "root mean square distance from the exact probability flow of the same start (methods without noise)",
     ),
+    (
+        "median_error",
+        "median distance from the exact flow: of a typical sample, where a few near a divide make up the rmse",
+    ),
+    (
+        "strong_error",
+        "root mean square distance from the solution of the solver's own equation on the same start and Brownian path",
+    ),
     ("sliced_w2", "sliced W2 to the exact marginal, above the sampling floor; on the line W2 itself"),
     ("sliced_w1", "sliced W1, likewise"),
     ("energy", "squared energy distance, unbiased"),

@@ -37,10 +37,12 @@ use crate::law::Init;
 use crate::metric::batches::Batches;
 use crate::noise::{Purpose, White};
 use crate::parallel;
-use crate::run::{Ctx, Denoiser, Look};
+use crate::run::{Ctx, Denoiser, Look, Noise};
 use crate::schedule::{Level, Schedule};
 use crate::solver::Sample;
 use crate::state::State;
+
+pub mod strong;
 
 /// How many samples, which, and in what precision their states are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -146,6 +148,13 @@ struct Pilot {
     plan: Option<(Vec<Level>, usize)>,
 }
 
+impl Pilot {
+    /// The levels that samples visit: those planned, or those given.
+    fn levels<'a>(&'a self, given: &'a [Level]) -> &'a [Level] {
+        self.plan.as_ref().map_or(given, |(levels, _)| levels)
+    }
+}
+
 impl<S: Sample + Sync + ?Sized> Run<'_, S> {
     /// Runs all samples. They are pushed to the accumulator of their batch (see [`Batches`]) in the order of their numbers,
     /// a chunk at a time: the number of the first, and rows of `dim` coordinates. What an accumulator makes of a row must
@@ -188,27 +197,41 @@ impl<S: Sample + Sync + ?Sized> Run<'_, S> {
         push: &(impl Fn(&mut A, u64, &[f64]) + Sync),
     ) -> Result<Outcome<A>, NoRun> {
         let pilot = self.pilot::<R>(rounding)?;
-        let dim = self.data.dim();
-        let default = (CHUNK_VALUES / dim / LANES * LANES).clamp(LANES, 1024);
+        let batches = self.in_chunks(&pilot, chunk, fresh, |sum: &mut A, first, len| {
+            let mut noise = White::new(self.sampling.seed);
+            let rows = self.chunk::<R>(rounding, &pilot, &mut noise, first, len)?.to_rows();
+            push(sum, first, &rows.into_iter().map(R::to_f64).collect::<Vec<_>>());
+            Ok(())
+        })?;
+        Ok(Outcome {
+            batches,
+            nfe: pilot.nfe,
+            draws: pilot.draws,
+            mean_field: pilot.look == Look::Expected,
+            plan: pilot.plan,
+        })
+    }
+
+    /// Does `work` on all samples, a chunk (its first number and its length) at a time, in order within a batch.
+    fn in_chunks<A: Send>(
+        &self,
+        pilot: &Pilot,
+        chunk: Option<usize>,
+        fresh: impl Fn(usize) -> A + Sync,
+        work: impl Fn(&mut A, u64, usize) -> Result<(), NoRun> + Sync,
+    ) -> Result<Vec<A>, NoRun> {
+        let default = (CHUNK_VALUES / self.data.dim() / LANES * LANES).clamp(LANES, 1024);
         // A solver that looks at one realisation sees one.
         let length = if pilot.look == Look::Sample { 1 } else { chunk.unwrap_or(default) };
         let cut = Batches::new(self.sampling.samples, Batches::DEFAULT);
         let batches = parallel::map(&(0..cut.count()).collect::<Vec<_>>(), |batch| {
             let (mut sum, range) = (fresh(*batch), cut.range(*batch));
             for first in range.clone().step_by(length) {
-                let len = length.min((range.end - first) as usize);
-                let rows = self.chunk::<R>(rounding, &pilot, first, len)?.to_rows();
-                push(&mut sum, first, &rows.into_iter().map(R::to_f64).collect::<Vec<_>>());
+                work(&mut sum, first, length.min((range.end - first) as usize))?;
             }
             Ok(sum)
         });
-        Ok(Outcome {
-            batches: batches.into_iter().collect::<Result<_, _>>()?,
-            nfe: pilot.nfe,
-            draws: pilot.draws,
-            mean_field: pilot.look == Look::Expected,
-            plan: pilot.plan,
-        })
+        batches.into_iter().collect()
     }
 
     fn wrong_model<R: batch::Precision>(&self) -> Option<Wrong<'_, Batch<R>>> {
@@ -269,14 +292,14 @@ impl<S: Sample + Sync + ?Sized> Run<'_, S> {
         &self,
         rounding: Rounding,
         pilot: &Pilot,
+        noise: &mut dyn Noise<Batch<R>>,
         first: u64,
         len: usize,
     ) -> Result<Batch<R>, NoRun> {
-        let levels = pilot.plan.as_ref().map_or(self.levels, |(levels, _)| levels);
-        let mut noise = White::new(self.sampling.seed);
+        let levels = pilot.levels(self.levels);
         let wrong = self.wrong_model();
         let model = self.model(&wrong);
-        let mut cx = Ctx::new(model, &mut noise, self.schedule).with_norms(pilot.norms.clone());
+        let mut cx = Ctx::new(model, noise, self.schedule).with_norms(pilot.norms.clone());
         let x = State(self.start::<R>(rounding, Purpose::Start, first, len));
         let out = self.solver.sample(&mut cx, levels, x).0;
         match cx.refusal() {

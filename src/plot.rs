@@ -14,12 +14,19 @@
 //! Rows that hold nothing to draw give a figure that says so.
 
 mod axis;
+mod bars;
 mod bitmap;
 mod chart;
+mod contour;
+mod field;
+mod floor;
 mod guides;
 mod label;
 mod map;
 mod panel;
+mod paths;
+mod plane;
+mod sampled;
 mod scene;
 mod style;
 mod svg;
@@ -30,10 +37,14 @@ use std::path::Path;
 
 use crate::record::{OrderRow, Row, write_atomically};
 use chart::{Across, Chart, Up};
+pub use field::field;
 pub use map::amplification;
+pub use paths::{PathsOf, paths};
+pub use sampled::{by_precision, perturbation};
 
 use label::{Key, Label, end_time, tell_apart};
 use panel::{Curve, Panel};
+use sampled::{axis_title, error_curve};
 use scene::Scene;
 use style::Style;
 
@@ -70,14 +81,16 @@ impl Figure {
     }
 }
 
-/// An error (`w2`, or another column) against steps, with slope guides: one panel for each data, schedule, grid and init.
+/// An error (`w2`, another column, or a metric on samples) against steps, with slope guides: one panel for each data,
+/// schedule, grid, init and mode. Errors from samples have bars of two standard errors, hollow markers where no error was
+/// seen, and their sampling floor.
 pub fn convergence(rows: &[Row], title: &str, metric: &str) -> Figure {
     error_against(rows, title, "steps N", metric, |row| Some(row.steps as f64))
 }
 
-/// Error (`w2`) against model calls, otherwise as [`convergence`].
-pub fn work_precision(rows: &[Row], title: &str) -> Figure {
-    error_against(rows, title, "model calls (NFE)", "w2", |row| row.nfe.map(|n| n as f64))
+/// An error against model calls, otherwise as [`convergence`].
+pub fn work_precision(rows: &[Row], title: &str, metric: &str) -> Figure {
+    error_against(rows, title, "model calls (NFE)", metric, |row| row.nfe.map(|n| n as f64))
 }
 
 fn error_against(
@@ -87,7 +100,6 @@ fn error_against(
     metric: &str,
     x: impl Fn(&Row) -> Option<f64>,
 ) -> Figure {
-    let value = |row: &Row| row.number(metric);
     let solvers = distinct(rows.iter().map(|r| r.solver.clone()));
     let groups = grouped(rows, |r| {
         let mut key = circumstances(&r.data, &r.schedule, &r.grid, &r.init);
@@ -97,14 +109,13 @@ fn error_against(
     let panels = groups.iter().map(|(_, rows)| {
         let curves = solvers.iter().enumerate().map(|(k, solver)| {
             let mine = rows.iter().filter(|r| r.solver == *solver);
-            let points =
-                mine.filter_map(|r| Some((x(r).filter(|x| *x > 0.0)?, error_of(r, value(r))))).collect();
-            curve(k, solver.clone(), Style::nth(k), points)
+            let points = mine.filter_map(|r| Some((x(r).filter(|x| *x > 0.0)?, *r)));
+            error_curve(k, solver.clone(), Style::nth(k), metric, points)
         });
         curves.collect()
     });
     let panels = panels.collect();
-    let y_title = if metric == "w2" { chart(title).y_title } else { metric.replace('_', " ") };
+    let y_title = axis_title(metric);
     figure(&groups, panels, Chart { x_title: x_title.into(), y_title, slopes: true, ..chart(title) })
 }
 
@@ -115,6 +126,7 @@ pub fn local_orders(orders: &[OrderRow], title: &str) -> Figure {
     let groups = grouped(orders, |r| {
         let mut key = circumstances(&r.data, &r.schedule, &r.grid, &r.init);
         key.push(("metric", format!("error: {}", r.metric)));
+        key.push(("mode", r.mode.clone()));
         key
     });
     let panels = groups.iter().map(|(_, rows)| {
@@ -195,9 +207,9 @@ pub fn error_budget(rows: &[Row], title: &str) -> Figure {
     figure(&groups, panels, Chart { x, x_title: "end time of the grid".into(), context, ..chart(title) })
 }
 
-/// Error (`w2`) against a numeric parameter of the solvers, one curve a step count: one panel for each solver (but for
-/// the parameter), data, schedule, grid and init. A label that does not name the parameter has it at `default`.
-pub fn parameter_scan(rows: &[Row], title: &str, parameter: &str, default: f64) -> Figure {
+/// An error against a numeric parameter of the solvers, one curve a step count: one panel for each solver (but for the
+/// parameter), data, schedule, grid, init and mode. A label that does not name the parameter has it at `default`.
+pub fn parameter_scan(rows: &[Row], title: &str, metric: &str, parameter: &str, default: f64) -> Figure {
     let place = |r: &Row| {
         let solver = Label::parse(&r.solver);
         if solver.has(parameter) { solver.value(parameter) } else { Some(default) }.filter(|v| v.abs() < MOST)
@@ -208,6 +220,7 @@ pub fn parameter_scan(rows: &[Row], title: &str, parameter: &str, default: f64) 
     let mut groups = grouped(rows, |r| {
         let mut key = vec![("solver", Label::parse(&r.solver).without(parameter))];
         key.extend(circumstances(&r.data, &r.schedule, &r.grid, &r.init));
+        key.push(("mode", r.sampling().into()));
         key
     });
     // Solvers that do not have the parameter, beside some that do.
@@ -218,13 +231,14 @@ pub fn parameter_scan(rows: &[Row], title: &str, parameter: &str, default: f64) 
     let panels = groups.iter().map(|(_, rows)| {
         let curves = steps.iter().enumerate().map(|(k, &n)| {
             let mine = rows.iter().filter(|r| r.steps == n);
-            let points = mine.filter_map(|r| Some((place(r)?, error_of(r, r.w2)))).collect();
-            curve(k, format!("N = {n}"), Style::ordered(k, steps.len()), points)
+            let points = mine.filter_map(|r| Some((place(r)?, *r)));
+            error_curve(k, format!("N = {n}"), Style::ordered(k, steps.len()), metric, points)
         });
         curves.collect()
     });
     let panels = panels.collect();
-    let chart = Chart { x: Across::Linear, x_title: parameter.into(), ..chart(title) };
+    let y_title = axis_title(metric);
+    let chart = Chart { x: Across::Linear, x_title: parameter.into(), y_title, ..chart(title) };
     figure(&groups, panels, chart)
 }
 
@@ -236,7 +250,7 @@ fn chart(title: &str) -> Chart {
         x: Across::Counts(Vec::new()),
         x_title: String::new(),
         y: Up::Errors,
-        y_title: "error W₂".into(),
+        y_title: axis_title("w2"),
         panels: Vec::new(),
         slopes: false,
     }
@@ -254,6 +268,7 @@ fn figure<R>(groups: &[(Key, Vec<&R>)], panels: Vec<Vec<Curve>>, mut chart: Char
             curves.retain(|c| !c.points.is_empty());
             Panel { title: own.join(", "), curves }
         })
+        .filter(|panel| !panel.curves.is_empty())
         .collect();
     Figure { scene: chart.draw() }
 }
@@ -282,7 +297,7 @@ fn curve(series: usize, name: String, style: Style, mut points: Vec<(f64, f64)>)
     points.reverse();
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
     points.dedup_by_key(|p| p.0);
-    Curve { series, name, style, points }
+    Curve { series, name, style, points, spread: Vec::new() }
 }
 
 /// Each value once, in the order of first appearance.

@@ -411,19 +411,11 @@ pub struct ReachRow {
     pub ratios: String,
 }
 
-/// How long a cell took: `timing.csv`. Never compared, never a gate.
+/// How long a cell took: `timing.csv`, whose `key` says which. Never compared, never a gate.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
     /// Name of the experiment.
     pub experiment: String,
-    /// Label of the data.
-    pub data: String,
-    /// Label of the schedule.
-    pub schedule: String,
-    /// Label of the grid.
-    pub grid: String,
-    /// Law the run starts from.
-    pub init: String,
     /// Solver and its non-default parameters.
     pub solver: String,
     /// Steps of the grid.

@@ -1,5 +1,6 @@
 //! What a solver is handed: a model that counts its own calls, a source of noise, and the schedule.
 
+use crate::any::{Any, AnyModel, AnyNoise, Backend};
 use crate::schedule::{Clock, Level, Schedule};
 use crate::state::{Space, State};
 
@@ -92,6 +93,21 @@ pub struct Ctx<'a, V> {
 enum Norms {
     Found(Vec<f64>),
     Given(std::vec::IntoIter<f64>),
+}
+
+impl<V: Backend> Ctx<'_, V> {
+    /// Goes on in a context of [`Any`] backend, with the same model, noise and counts.
+    pub(crate) fn with_any<T>(&mut self, x: State<V>, run: impl FnOnce(&mut Ctx<Any>, State<Any>) -> T) -> T {
+        let (model, mut noise) = (AnyModel(self.model), AnyNoise(&mut *self.noise));
+        let norms = std::mem::replace(&mut self.norms, Norms::Found(Vec::new()));
+        let (schedule, refusal) = (self.schedule, self.refusal.take());
+        let (nfe, draws, look) = (self.nfe, self.draws, self.look);
+        let mut any = Ctx { model: &model, noise: &mut noise, schedule, nfe, draws, look, norms, refusal };
+        let out = run(&mut any, State(V::wrap(x)));
+        let Ctx { nfe, draws, look, norms, refusal, .. } = any;
+        (self.nfe, self.draws, self.look, self.norms, self.refusal) = (nfe, draws, look, norms, refusal);
+        out
+    }
 }
 
 impl<'a, V: Space> Ctx<'a, V> {

@@ -13,8 +13,8 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use crate::run::Recorded;
-use crate::solver::registry::{Erased, RunOn};
+use crate::any::Any;
+use crate::run::{Ctx, Recorded};
 
 /// A batch of states on some device.
 pub trait Space: Sized {
@@ -35,9 +35,15 @@ pub trait Space: Sized {
     /// ```
     fn rms(&self, look: &Recorded) -> f64;
 
-    /// A type-erased solver as one on this backend: each backend returns its argument.
+    /// Runs a solver whose type is forgotten, on states of [`Any`] backend. Every backend does this alike:
+    /// `cx.with_any(x, run)`.
     #[doc(hidden)]
-    fn erased(solver: &dyn Erased) -> &dyn RunOn<Self>;
+    fn with_any<T>(cx: &mut Ctx<Self>, x: State<Self>, run: impl FnOnce(&mut Ctx<Any>, State<Any>) -> T)
+    -> T;
+
+    /// What such a run ends with: `Backend::unwrap(x.0)`.
+    #[doc(hidden)]
+    fn from_any(x: State<Any>) -> State<Self>;
 }
 
 /// A state. The newtype carries the arithmetic, so that a backend implements [`Space`] only.

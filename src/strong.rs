@@ -66,7 +66,7 @@ const PANEL: f64 = 1.0;
 /// The rules aim at a relative error of the square of `e^-28 = 7e-13`.
 const DIGITS: f64 = 28.0;
 /// Down to `sigma = 0`, `lambda` has no end; `kappa` falls by this many powers of e, to 4e-18 of what it was.
-const LAST: f64 = 40.0;
+pub(crate) const LAST: f64 = 40.0;
 /// Relative difference of `kappa` below which two levels are one.
 const SAME: f64 = 1e-12;
 
@@ -235,7 +235,7 @@ fn points(half: f64, draws: usize, digits: f64) -> usize {
 }
 
 /// Levels strictly inside a step at which the schedule, as a function of time, is not smooth.
-fn kinks(schedule: &Schedule, t: &Level, s: &Level) -> Vec<Level> {
+pub(crate) fn kinks(schedule: &Schedule, t: &Level, s: &Level) -> Vec<Level> {
     if !matches!(schedule, Schedule::DdpmDiscrete(_)) {
         return Vec::new();
     }
@@ -244,7 +244,7 @@ fn kinks(schedule: &Schedule, t: &Level, s: &Level) -> Vec<Level> {
 }
 
 /// The kernel of a draw, as a function of `kappa^2`, at a level inside its interval.
-fn kernel(draw: &Draw, at: &Level) -> f64 {
+pub(crate) fn kernel(draw: &Draw, at: &Level) -> f64 {
     match *draw {
         Draw::Fresh => 0.0,
         Draw::Increment(t, s) => 1.0 / ((t.kappa() - s.kappa()) * (t.kappa() + s.kappa())).sqrt(),

@@ -6,6 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use image::{GrayImage, Luma, RgbImage, RgbaImage};
+
 /// A good experiment, one key a line; cases change, add or remove lines of it.
 const GOOD: &str = r#"question = "?"
 data.name = "gaussian"
@@ -59,7 +61,7 @@ fn refusal(folder: &Path, args: &[&str], want: &str) -> Option<String> {
         rest = rest.and_then(|r| r.find(part).filter(|at| i > 0 || *at == 0).map(|at| &r[at + part.len()..]));
     }
     // What serde and Rust call things is nothing to tell a user.
-    let jargon = ["panicked", "f64", "usize", "i64", "a sequence", "struct ", "Some(", "map;"];
+    let jargon = ["panicked", "f64", "usize", "i64", "u64", "a sequence", "struct ", "Some(", "map;"];
     let wrong = [
         (code != Some(2), format!("exit code {code:?}")),
         (!stdout.is_empty(), format!("stdout {stdout:?}")),
@@ -79,6 +81,7 @@ fn all_refused(cases: &str) {
     for (name, bytes) in SPECTRA {
         fs::write(folder.path().join(name), bytes).expect("written");
     }
+    draw_images(folder.path());
     let mut problems = Vec::new();
     for case in cases.trim().lines() {
         let (edits, want) = case.split_once(" => ").expect("a case has a message");
@@ -144,7 +147,7 @@ solver = [] => solver is empty; give at least one
 data = [] => data is empty; give at least one
 init = [] => init is empty; give at least one
 -data.name => data.name is missing; write name = "gaussian"
--data.variance => data needs exactly one of variance, covariance and spectrum; write variance =
+-data.variance => data needs exactly one of variance, covariance, spectrum and of; write variance =
 solver = [{ eta = 0.5 }] => solver[0].name is missing; write name = "euler-maruyama", or one of ...ddim
 -grid.start => grid.start is missing; add start =
 -grid.steps => grid.steps is missing; add steps =
@@ -218,8 +221,9 @@ expect = [{ column = "kll", below = 1.0 }] => expect[0].column = "kll" is not kn
 expect = [{ solver = "dimm", below = 1.0 }] => expect[0].solver = "dimm" is not in this experiment; did you mean "ddim"?
 figure = "converegnce" => figure.name = "converegnce" is not known; did you mean "convergence"?
 init = ["marginal", "priorr"] => init[1] = "priorr" is not known; did you mean "prior"?
-mode = "monte-carlo" => mode = "monte-carlo" is not available; write mode = "exact"
-mode = { monte-carlo = { samples = 10 } } => mode = { monte-carlo = { samples = 10 } } is not available; write mode = "exact"
+mode = "monte-carlo" => mode = "monte-carlo" is no mode; write mode = "exact" or mode = { monte-carlo
+mode = { monte-carlo = { sample = 10 } } => mode.monte-carlo.sample = 10 is not a known key; did you mean "samples"?
+mode = { monte-carlo = { samples = 1 } } => mode.monte-carlo.samples = 1 is too few; give at least 2
 "#,
     );
 }
@@ -243,7 +247,7 @@ init = ["marginal", "marginal"] => init[1] = "marginal" has the same name as ini
 data.variance = [1.0, -0.25] => data.variance[1] = -0.25 is negative; give a value of at least 0
 data.variance = [1.0, nan] => data.variance[1] = NaN is not finite; give
 data.mean = [0.0] => data.mean has 1 entries where variance has 2; give one of each
-data.covariance = [[1.0]] => data needs exactly one of variance, covariance and spectrum; write
+data.covariance = [[1.0]] => data needs exactly one of variance, covariance, spectrum and of; write
 -data.variance; data.covariance = [[1.0, 0.5], [0.25, 1.0]] => data.covariance[1][0] = 0.25 differs from its mirror image covariance[0][1] = 0.5; give a symmetric matrix
 -data.variance; data.covariance = [[1.0, 2.0], [2.0, 1.0]] => data.covariance is not positive semi-definite: it has the eigenvalue -1.0; give
 -data.variance; data.covariance = [[1.0, 0.0], [0.0]] => data.covariance[1] has 1 entries in a matrix of 2 rows; give a square matrix
@@ -264,7 +268,135 @@ const SPECTRA: &[(&str, &[u8])] = &[
     ("columns.csv", b"1.0\n2.0,3.0\n"),
     ("header.csv", b"variance\n"),
     ("latin1.csv", b"\xe9\n1.0\n"),
+    ("ragged.csv", b"x,y\n1.0,2.0\n3.0\n"),
+    ("table.csv", b"x,y\n1.0,2.0\n3.0,four\n"),
+    ("infinite.csv", b"1.0,-inf\n"),
+    ("names.csv", b"x,y\n"),
 ];
+
+/// Folders of images that are no data set.
+fn draw_images(folder: &Path) {
+    let path = |name: &str| folder.join(name);
+    for name in ["none", "sizes", "kinds", "clear", "broken", "text"] {
+        fs::create_dir(path(name)).expect("a folder");
+    }
+    fs::write(path("none/README.txt"), "no images here").expect("written");
+    GrayImage::new(2, 2).save(path("sizes/a.png")).expect("drawn");
+    GrayImage::new(2, 3).save(path("sizes/b.png")).expect("drawn");
+    GrayImage::new(2, 2).save(path("kinds/a.png")).expect("drawn");
+    RgbImage::new(2, 2).save(path("kinds/b.png")).expect("drawn");
+    RgbaImage::new(2, 2).save(path("clear/a.png")).expect("drawn");
+    fs::write(path("text/a.jpg"), "an image").expect("written");
+    // All of the header, half of the pixels.
+    let noise = GrayImage::from_fn(64, 64, |x, y| Luma([(x * x * 7 + y * y * 13) as u8]));
+    noise.save(path("broken/a.png")).expect("drawn");
+    let bytes = fs::read(path("broken/a.png")).expect("read");
+    fs::write(path("broken/a.png"), &bytes[..bytes.len() / 2]).expect("written");
+}
+
+#[test]
+fn data_sets_are_refused_at_their_line_or_image() {
+    all_refused(
+        r#"
+data = { name = "points" } => data needs exactly one of csv, folder and points; write
+data = { name = "points", csv = "names.csv", points = [[0.0]] } => data needs exactly one of csv, folder and points; write
+data = { name = "points", points = [] } => data.points hold no number; give
+data = { name = "points", points = [[]] } => data.points hold no number; give
+data = { name = "points", points = [[0.0, 1.0], [2.0]] } => data.points[1] has 1 numbers where points[0] has 2; give points of one length
+data = { name = "points", points = [[0.0, nan]] } => data.points[0][1] = NaN is not finite; give
+data = { name = "points", points = [[0.0]], std = -1.0 } => data.std = -1.0 is no standard deviation; give
+data = { name = "points", csv = "" } => data.csv = "" is left for you to fill; write a path there, or add --set data.csv=FILE.csv
+data = { name = "points", csv = "missing.csv" } => data.csv = "missing.csv" cannot be read: ...; give a file
+data = { name = "points", csv = "." } => data.csv = "." cannot be read: ...; give a file
+data = { name = "points", csv = "names.csv" } => data.csv = "names.csv" holds no point; give a file
+data = { name = "points", csv = "ragged.csv" } => data.csv = "ragged.csv" line 3 has 1 numbers where the first has 2; give
+data = { name = "points", csv = "table.csv" } => data.csv = "table.csv" line 3: "four" is not a number; give
+data = { name = "points", csv = "infinite.csv" } => data.csv = "infinite.csv" line 1: -inf is not finite; give
+data = { name = "points", csv = "latin1.csv" } => data.csv = "latin1.csv" is not UTF-8 text; give
+data = { name = "points", folder = "" } => data.folder = "" is left for you to fill; write
+data = { name = "points", folder = "missing" } => data.folder = "missing" cannot be read: ...; give a folder
+data = { name = "points", folder = "names.csv" } => data.folder = "names.csv" cannot be read: ...; give a folder
+data = { name = "points", folder = "none" } => data.folder = "none" holds no PNG or JPEG image; give
+data = { name = "points", folder = "sizes" } => data.folder = "sizes/b.png" is 2 x 3 grey where a.png is 2 x 2 grey; give images of one size
+data = { name = "points", folder = "kinds" } => data.folder = "kinds/b.png" is 2 x 2 in colour where a.png is 2 x 2 grey; give images of one size and kind
+data = { name = "points", folder = "clear" } => data.folder = "clear/a.png" has a transparency channel; save it without one
+data = { name = "points", folder = "broken" } => data.folder = "broken/a.png" cannot be decoded: ...; replace or remove it
+data = { name = "points", folder = "text" } => data.folder = "text/a.jpg" is no image: ...; remove it
+data = { name = "digits", class = 10 } => data.class = 10 is no digit; give a number from 0 to 9
+data = { name = "digits", class = -1 } => data.class = -1 is not allowed; give a whole number
+data = { name = "digits", count = 0 } => data.count = 0 is not to be had; give a number from 1 to 1797
+data = { name = "digits", class = 7, count = 180 } => data.count = 180 is not to be had; give a number from 1 to 179
+data = { name = "digits", kind = 7 } => data.kind = 7 is not a known key; known: class, count, std
+"#,
+    );
+}
+
+#[test]
+fn mixtures_are_refused_at_their_component() {
+    all_refused(
+        r#"
+data = "rign" => data.name = "rign" is not known; did you mean "ring"?
+data = "ring" => data = "ring" is not Gaussian, and only Gaussians have exact laws; write mode = { monte-carlo
+data = ["power-law"] => data[0].modes is missing; add modes =
+data = [{ name = "gaussian", variance = [1.0] }, "two-mode"] => data[1] = "two-mode" is not Gaussian...; write
+data = { name = "ring", lable = "x" } => data.lable = "x" is not a known key; did you mean "label"?
+data = { name = "ring", label = 3 } => data.label = 3 has the wrong type; give a string
+data = { name = "ring", mods = 3 } => data.mods = 3 is not a known key; did you mean "modes"?
+data = { name = "ring", modes = 0 } => data.modes = 0 makes no mode; give at least 1
+data = { name = "ring", modes = -8 } => data.modes = -8 is not allowed; give a whole number
+data = { name = "ring", radius = nan } => data.radius = NaN is not finite; give
+data = { name = "ring", std = [0.1, -0.3] } => data.std = -0.3 is no standard deviation; give
+data = { name = "ring", std = [0.1] } => data.std = [0.1] is not allowed; give a number or [first, last]
+data = { name = "ring", std = [0.1, 0.2, 0.3] } => data.std = [0.1, 0.2, 0.3] is not allowed; give a number or [first, last]
+data = { name = "ring", std = "wide" } => data.std = "wide" has the wrong type; give a number or [first, last]
+data = { name = "grid", side = 0 } => data.side = 0 makes no mode; give at least 1
+data = { name = "grid", spacing = inf } => data.spacing = inf is not finite; give
+data = { name = "grid", std = 1e200 } => data.std = 1e200 is no standard deviation; give
+data = { name = "four-modes", std = -1.0 } => data.std = -1.0 is no standard deviation; give
+data = { name = "funnel", modes = 7 } => data.modes = 7 is too few for a funnel; give at least 8
+data = { name = "funnel", dim = 1 } => data.dim = 1 is too few for a funnel; give at least 2
+data = { name = "funnel", std = 0.0 } => data.std = 0.0 makes no funnel; give
+data = { name = "funnel", std = nan } => data.std = NaN makes no funnel; give
+data = { name = "two-mode", std = 0.1 } => data.std = 0.1 is not a known key; remove it
+data = { name = "random-mixture", dim = 0 } => data.dim = 0 is no space; give at least 1
+data = { name = "random-mixture", seed = -1 } => data.seed = -1 is not allowed; give a whole number
+data = { name = "random-mixture", spread = -1.0 } => data.spread = -1.0 is no standard deviation; give
+data = { name = "random-mixture", covariance = "ful" } => data.covariance = "ful" is not known; did you mean "full"?
+data = { name = "mixture", std = 0.1 } => data.means is missing; add means =
+data = { name = "mixture", means = [], std = 0.1 } => data.means is empty; give one mean a component
+data = { name = "mixture", means = [[]], std = 0.1 } => data.means have no coordinates; give
+data = { name = "mixture", means = [0.0, 1.0], std = 0.1 } => data.means[0] = 0.0 has the wrong type; give an array
+data = { name = "mixture", means = [[0.0], [nan]], std = 0.1 } => data.means[1] = NaN is not finite; give
+data = { name = "mixture", means = [[0.0], [0.0, 1.0]], std = 0.1 } => data.means[1] has 2 coordinates where means[0] has 1; give
+data = { name = "mixture", means = [[0.0]] } => data needs exactly one of std, variances and covariances; write std
+data = { name = "mixture", means = [[0.0]], std = 0.1, variances = [[0.1]] } => data needs exactly one of std, variances and covariances; write std
+data = { name = "mixture", means = [[0.0], [1.0]], std = 0.1, weights = [1.0] } => data.weights has 1 entries where means has 2; give one a mean
+data = { name = "mixture", means = [[0.0], [1.0]], std = 0.1, weights = [1.0, 0.0] } => data.weights[1] = 0.0 is no weight; give
+data = { name = "mixture", means = [[0.0], [1.0]], std = [0.1] } => data.std has 1 entries where means has 2; give one a mean
+data = { name = "mixture", means = [[0.0], [1.0]], std = [0.1, -0.1] } => data.std[1] = -0.1 is no standard deviation; give
+data = { name = "mixture", means = [[0.0]], std = -0.1 } => data.std = -0.1 is no standard deviation; give
+data = { name = "mixture", means = [[0.0], [1.0]], variances = [[0.1]] } => data.variances has 1 entries where means has 2; give one a mean
+data = { name = "mixture", means = [[0.0, 1.0]], variances = [[0.1]] } => data.variances[0] has 1 entries for 2 coordinates; give one a coordinate
+data = { name = "mixture", means = [[0.0]], variances = [[-0.1]] } => data.variances[0] = -0.1 is no variance; give
+data = { name = "mixture", means = [[0.0], [1.0]], covariances = [[[1.0]]] } => data.covariances has 1 entries where means has 2; give one a mean
+data = { name = "mixture", means = [[0.0, 1.0]], covariances = [[[1.0]]] } => data.covariances[0] has 1 rows for 2 coordinates; give one a coordinate
+data = { name = "mixture", means = [[0.0, 1.0]], covariances = [[[1.0, 0.5], [0.2, 1.0]]] } => data.covariances[0][1][0] = 0.2 differs from its mirror image ...; give a symmetric matrix
+data = { name = "mixture", means = [[0.0, 1.0]], covariances = [[[1.0, 2.0], [2.0, 1.0]]] } => data.covariances[0] is not positive semi-definite: ...; give
+data = { name = "product" } => data.of is missing; add of =
+data = { name = "product", of = [] } => data.of is empty; give one law a coordinate
+data = { name = "product", of = ["two-mode", "ring"] } => data.of[1] = "ring" has 2 coordinates; give a mixture on the line
+data = { name = "product", of = { name = "power-law", modes = 1, p = 1.0 } } => data.of = "power-law(modes=1, p=1)" is no mixture; give
+data = { name = "product", of = ["two-mode"], copies = 3 } => data.copies = 3 does not go with a list; remove it
+data = { name = "product", of = "two-mode", copies = 0 } => data.copies = 0 makes no coordinate; give at least 1
+data = { name = "product", of = "two-mode", copies = 1000000000000 } => data.copies = 1000000000000 is too many to hold; give fewer
+data = { name = "product", of = ["two-mode", { name = "mixture", means = [[0.0]], std = -1.0 }] } => data.of[1].std = -1.0 is no standard deviation; give
+data = { name = "gaussian", of = "ring", mean = 1.0 } => data.mean = 1.0 does not go with of, which has a mean; remove it
+data = { name = "gaussian", of = "ring", variance = [1.0] } => data needs exactly one of variance, covariance, spectrum and of; write
+data = { name = "gaussian", of = { name = "ring", modes = 0 } } => data.of.modes = 0 makes no mode; give at least 1
+data = { name = "gaussian", of = { name = "random-mixture", modes = 1, dim = 5000 } } => data.of has 5000 coordinates, too many ...; give at most 4096
+"#,
+    );
+}
 
 #[test]
 fn spectrum_files_are_refused_at_their_line() {
@@ -363,6 +495,11 @@ question = "?" --threads 1 ./case.toml => error: ./case.toml: would write to the
 fn sizes_that_do_not_fit_are_refused_before_they_are_allocated() {
     all_refused(
         r#"
+data = { name = "ring", modes = 1000000000000 } => data.modes = 1000000000000 is too many to hold; stay below
+data = { name = "grid", side = 1000000000000 } => data.side = 1000000000000 is too many to hold; stay below
+data = { name = "funnel", dim = 1000000000000 } => data.dim = 1000000000000 is too many to hold; stay below
+data = { name = "random-mixture", modes = 100000, dim = 1000 } => data.modes = 100000 is too many to hold; stay below
+data = { name = "random-mixture", dim = 9000000000000000000, covariance = "full" } => data.dim = 9000000000000000000 is too many to hold; stay below
 data = { name = "power-law", modes = 1000000000000, p = 1.0 } => data.modes = 1000000000000 is too many to hold; give at most
 schedule = { name = "ddpm-discrete", steps = 10000000000 } => schedule cannot be used: steps = 10000000000 is not between 2 and 1000000;
 solver = [{ name = "annealed-langevin", steps_per_level = 1000000000 }] => solver[0].steps_per_level = 1000000000 is not between 1 and 100000;

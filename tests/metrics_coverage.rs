@@ -288,12 +288,18 @@ fn moments(data: &Gaussian, vp: &Schedule, n: usize, seed: u64, scale: f64) -> V
     let law = common::law_of("euler-maruyama", data, vp, &grid).moments;
     let (start, mut noise) = (data.marginal(&grid[0]), White::new(seed));
     let z = noise.draw(&State(Batch::from_rows(3, vec![0.0; 3 * n])));
-    let x = z.0.map_rows(|_, z, to| (0..3).for_each(|k| to[k] = start.mean[k] + start.std[k] * z[k]));
+    let mut rows = z.0.to_rows();
+    for (i, x) in rows.iter_mut().enumerate() {
+        *x = start.mean[i % 3] + start.std[i % 3] * *x;
+    }
+    let x = Batch::from_rows(3, rows).numbered(z.0.first());
     let (model, solver) = (Scaled(data, scale), common::solver("euler-maruyama"));
     let out = solver.sample(&mut Ctx::new(&model, &mut noise, vp), &grid, State(x)).0;
     let functions = TestFunctions { centre: law.mean.clone(), radii: vec![], modes: 0 };
     let mut weak = Weak::new(functions, Batches::new(n as u64, Batches::DEFAULT));
-    out.rows().for_each(|(i, row)| weak.push(i, row, &[]));
+    for (i, row) in out.to_rows().chunks_exact(3).enumerate() {
+        weak.push(out.first() + i as u64, row, &[]);
+    }
     let covariance = (0..9).map(|k| if k % 4 == 0 { law.std[k / 4].powi(2) } else { 0.0 }).collect();
     let expected = Expected { mean: law.mean, covariance, fourth: 0.0, tails: vec![], modes: vec![] };
     let errors = weak.errors(&expected).unwrap();

@@ -6,11 +6,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::summary;
 use super::{Status, print, say};
+use crate::data::Data;
 use crate::error::{BadInput, Result};
-use crate::experiment::{Experiment, FigureKind, Size};
-use crate::plot::{self, Figure};
+use crate::experiment::{Experiment, FigureKind, Mode, Named, Size};
+use crate::geometry::{Field, Paths};
+use crate::monte_carlo::{self, Precision, Sampling};
+use crate::plot::{self, Figure, PathsOf};
 use crate::record::{OrderRow, Row, SampledRow, to_csv};
 use crate::results::{self, Store};
+use crate::schedule::Schedule;
 use crate::{parallel, reach, runner};
 
 #[derive(Debug, clap::Args)]
@@ -88,7 +92,7 @@ impl Run {
             files.push(("calls.csv".to_string(), to_csv(&reach::calls(&rows, reach)).into_bytes()));
         }
         for (i, kind) in experiment.figures.iter().enumerate() {
-            let (name, figure) = draw(kind, &experiment.question, &rows, &results.orders);
+            let (name, figure) = (kind.name(), draw(kind, experiment, &rows, &results.orders));
             let stem = match files.iter().filter(|(f, _)| f.starts_with(name) && f.ends_with(".svg")).count()
             {
                 _ if i == 0 => "figure".to_string(),
@@ -129,25 +133,77 @@ fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn draw(kind: &FigureKind, title: &str, rows: &[Row], orders: &[OrderRow]) -> (&'static str, Figure) {
-    let wanted = kind.solvers();
+fn draw(kind: &FigureKind, experiment: &Experiment, rows: &[Row], orders: &[OrderRow]) -> Figure {
+    let (title, wanted) = (&experiment.question, kind.solvers());
     let chosen: Vec<Row> = rows.iter().filter(|r| wanted.contains(&r.solver)).cloned().collect();
     let rows = if wanted.is_empty() { rows } else { &chosen };
+    let metric = kind.metric(experiment);
     match kind {
-        FigureKind::Convergence { metric, .. } => ("convergence", plot::convergence(rows, title, metric)),
-        FigureKind::Amplification {} => ("amplification", plot::amplification(rows, title)),
-        FigureKind::WorkPrecision { .. } => ("work-precision", plot::work_precision(rows, title)),
+        FigureKind::Convergence { .. } => plot::convergence(rows, title, metric),
+        FigureKind::WorkPrecision { .. } => plot::work_precision(rows, title, metric),
+        FigureKind::ByPrecision { .. } => plot::by_precision(rows, title, metric),
+        FigureKind::Perturbation { .. } => plot::perturbation(rows, title, metric),
+        FigureKind::Amplification {} => plot::amplification(rows, title),
         FigureKind::LocalOrders {} => {
             // Exact methods have round-off only, whose orders are noise; their rows stay, so that styles do.
             let mut orders = orders.to_vec();
             for order in orders.iter_mut().filter(|o| o.claimed.is_none()) {
                 order.local_orders.clear();
             }
-            ("local-orders", plot::local_orders(&orders, title))
+            plot::local_orders(&orders, title)
         }
-        FigureKind::ErrorBudget {} => ("error-budget", plot::error_budget(rows, title)),
-        FigureKind::ParameterScan { parameter, default } => {
-            ("parameter-scan", plot::parameter_scan(rows, title, parameter, *default))
+        FigureKind::ErrorBudget {} => plot::error_budget(rows, title),
+        FigureKind::ParameterScan { parameter, default, .. } => {
+            plot::parameter_scan(rows, title, metric, parameter, *default)
+        }
+        FigureKind::Field { times, half_side } => plot::field(&fields(experiment, times, *half_side), title),
+        FigureKind::Paths { paths, steps, half_side, .. } => {
+            plot::paths(&walks(experiment, wanted, (*paths, *steps, *half_side)), title)
         }
     }
+}
+
+/// The field of every data law on every schedule, with their labels.
+fn fields(experiment: &Experiment, times: &[f64], half_side: Option<f64>) -> Vec<(String, String, Field)> {
+    let on = |data: &Named<Data>, schedule: &Named<Schedule>| {
+        let field = Field::new(&data.value, &schedule.value, times, half_side);
+        (data.label.clone(), schedule.label.clone(), field)
+    };
+    let all = experiment.data.iter().flat_map(|d| experiment.schedules.iter().map(move |s| (d, s)));
+    all.map(|(data, schedule)| on(data, schedule)).collect()
+}
+
+/// Paths of the wanted solvers (all if there are none), from the first law that the experiment starts from.
+fn walks(
+    experiment: &Experiment,
+    wanted: &[String],
+    (count, steps, half_side): (usize, Option<usize>, Option<f64>),
+) -> Vec<PathsOf> {
+    let mut walks = Vec::new();
+    let sampling = experiment.modes.iter().find_map(|mode| match mode {
+        Mode::MonteCarlo(sampling) => Some(sampling.clone()),
+        Mode::Exact => None,
+    });
+    let sampling = Sampling { precision: Precision::F64, ..sampling.unwrap_or_default() };
+    for cell in experiment.path_cells(wanted, steps) {
+        let levels = cell.grid.value.levels(&cell.schedule.value, cell.steps);
+        let levels = levels.expect("checked when the experiment was read");
+        let run = monte_carlo::Run {
+            solver: &cell.solver.value,
+            data: &cell.data.value,
+            wrong: None,
+            schedule: &cell.schedule.value,
+            levels: &levels,
+            init: cell.init,
+            sampling: sampling.clone(),
+        };
+        walks.push(PathsOf {
+            data: cell.data.label.clone(),
+            schedule: cell.schedule.label.clone(),
+            grid: cell.grid.label.clone(),
+            solver: cell.solver.label.clone(),
+            paths: Paths::new(&run, count, half_side),
+        });
+    }
+    walks
 }

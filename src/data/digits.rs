@@ -41,12 +41,13 @@ pub fn all() -> Vec<Digit> {
 ///
 /// # Errors
 /// A class above 9, or a count of none or of more than there are.
-pub fn points(class: Option<u8>, count: Option<usize>) -> Result<Vec<Vec<f64>>> {
+pub fn points(class: Option<usize>, count: Option<usize>) -> Result<Vec<Vec<f64>>> {
     if let Some(class) = class.filter(|class| *class > 9) {
         return Err(BadInput::new("class", class, "is no digit", "give a number from 0 to 9"));
     }
     let scaled = |digit: Digit| digit.pixels.iter().map(|p| f64::from(*p) / 8.0 - 1.0).collect();
-    let wanted = all().into_iter().filter(|digit| class.is_none_or(|class| digit.class == class));
+    let wanted =
+        all().into_iter().filter(|digit| class.is_none_or(|class| usize::from(digit.class) == class));
     let mut points: Vec<Vec<f64>> = wanted.map(scaled).collect();
     if let Some(count) = count {
         if count == 0 || count > points.len() {

@@ -199,6 +199,7 @@ pub const LIST: &[(&str, &str)] = &[
         "random-mixture",
         "modes = 10 in dim = 2 at N(0, spread = 2), std = 0.5 or [least, most], covariance isotropic, diagonal or full; by seed",
     ),
+    ("product", "independent coordinates: of = [DATA, ..] on the line, or of = DATA and copies = d"),
     (
         "points",
         "a data set: csv = \"file.csv\", one point a line; or folder = \"images/\"; or points = [[..], ..]; std = 0 of a kernel",

@@ -344,7 +344,7 @@ impl<'de> Visitor<'de> for SpanVisitor {
 pub(super) const MOST_NUMBERS: usize = 50_000_000;
 
 /// Whether memory holds so many modes of so many numbers each; what a mode needs besides is as much as sixteen of them.
-pub(super) fn fits(modes: usize, numbers: usize) -> bool {
+pub(crate) fn fits(modes: usize, numbers: usize) -> bool {
     modes.saturating_mul(numbers.saturating_add(16)) <= MOST_NUMBERS
 }
 

@@ -15,6 +15,7 @@ use crate::solver::registry;
 mod gaussian;
 mod mixture;
 mod points;
+mod product;
 
 /// Reads a data law; with `most_modes`, only its first modes where they are independent.
 pub(super) fn read_data(value: Value, folder: &Path, most_modes: Option<usize>) -> Result<Named<Data>> {
@@ -30,6 +31,7 @@ pub(super) fn read_data(value: Value, folder: &Path, most_modes: Option<usize>) 
         "funnel" => preset(&name, table, Funnel::mixture),
         "two-mode" => preset(&name, table, TwoMode::mixture),
         "random-mixture" => preset(&name, table, RandomMixture::mixture),
+        "product" => product::read(table, folder),
         "points" => points::read(table, folder),
         _ => points::read_digits(table),
     }?;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::{Experiment, Named, is_called, known_names};
 use crate::config::suggest;
 use crate::error::{BadInput, Result};
+use crate::metric;
 use crate::record::{NUMBERS, OrderRow, Row};
 
 /// What a `[[solver]]` entry expects.
@@ -95,13 +96,10 @@ pub enum Outcome {
 
 impl Expectation {
     pub(super) fn check(&self) -> Result<()> {
-        if !NUMBERS.contains(&self.column.as_str()) {
-            return Err(BadInput::new(
-                "column",
-                &self.column,
-                "is not known",
-                suggest(&self.column, NUMBERS),
-            ));
+        let known: Vec<&str> =
+            NUMBERS.iter().copied().chain(metric::SAMPLED.iter().map(|(name, _)| *name)).collect();
+        if !known.contains(&self.column.as_str()) {
+            return Err(BadInput::new("column", &self.column, "is not known", suggest(&self.column, &known)));
         }
         if self.value.is_some() == (self.rel.is_none() && self.abs.is_none()) {
             return Err(BadInput::about(

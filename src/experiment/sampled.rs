@@ -15,6 +15,7 @@ use crate::metric::significance::holm;
 use crate::metric::sliced::{Directions, sliced_above_floor};
 use crate::metric::weak::{Expected, TestFunctions, Weak};
 use crate::metric::{Distance, Estimate, Samples, Undefined};
+use crate::monte_carlo::strong::{Reference, StrongError};
 use crate::monte_carlo::{NoRun, Outcome, Run, Sampling};
 use crate::noise::Purpose;
 use crate::record::{Measure, Row};
@@ -153,10 +154,21 @@ impl Cell<'_> {
 /// Metrics that see every sample once, and keep none.
 const STREAMED: &[&str] = &["mean_error", "cov_error", "fourth_error", "mode_weights"];
 /// Metrics that need samples side by side.
-const KEPT: &[&str] =
-    &["rmse", "sliced_w1", "sliced_w2", "energy", "mmd", "ks", "mean_error", "cov_error", "fourth_error"];
+const KEPT: &[&str] = &[
+    "rmse",
+    "median_error",
+    "sliced_w1",
+    "sliced_w2",
+    "energy",
+    "mmd",
+    "ks",
+    "mean_error",
+    "cov_error",
+    "fourth_error",
+];
 /// Metrics that are sharper where the exact end of the same start is known.
-const PAIRED: &[&str] = &["rmse", "sliced_w1", "sliced_w2", "mean_error", "cov_error", "fourth_error"];
+const PAIRED: &[&str] =
+    &["rmse", "median_error", "sliced_w1", "sliced_w2", "mean_error", "cov_error", "fourth_error"];
 
 /// Tails are counted beyond 1, 2 and 3 root mean square radii.
 fn test_functions(data: &Data, end: &Level) -> TestFunctions {
@@ -181,17 +193,20 @@ impl Sampled<'_> {
         let kept = Some((self.rows.len() / self.run.data.dim()) as u64);
         let all = Some(self.run.sampling.samples);
         let found = match metric {
-            "rmse" => {
+            "rmse" | "median_error" => {
                 let flow = self.flow?;
                 flow.as_ref().map_err(String::clone).and_then(|end| {
-                    let samples = Some((end.len() / self.run.data.dim()) as u64);
-                    Ok(Measure { samples, ..estimate(self.rmse(end).map_err(words)?) })
+                    let exact = Samples::new(self.run.data.dim(), end);
+                    let pairs = if metric == "rmse" { paired::rmse } else { paired::median };
+                    let found = pairs(self.first(end.len()), exact).map_err(words)?;
+                    Ok(Measure { samples: Some(exact.len() as u64), ..estimate(found) })
                 })
             }
             "sliced_w1" | "sliced_w2" => {
                 self.sliced(metric).map(|d| Measure { samples: kept, ..distance(d) })
             }
             "energy" | "mmd" => self.kernel(metric).map(|e| Measure { samples: kept, ..estimate(e) }),
+            "strong_error" => self.strong()?,
             "nll_bits" | "nll_bits_hutchinson" | "kl" => self.likelihood(metric)?,
             "ks" => self.kolmogorov().map(|m| Measure { samples: kept, ..m }),
             _ => self.weak(metric)?.map(|m| Measure { samples: all, ..m }),
@@ -206,10 +221,6 @@ impl Sampled<'_> {
 
     fn samples(&self) -> Samples<'_> {
         Samples::new(self.run.data.dim(), &self.rows)
-    }
-
-    fn rmse(&self, end: &[f64]) -> Result<Estimate, Undefined> {
-        paired::rmse(self.first(end.len()), Samples::new(self.run.data.dim(), end))
     }
 
     /// Exact samples of the last level, as many as were kept.
@@ -254,6 +265,18 @@ impl Sampled<'_> {
         let p_values: Vec<f64> = tests.iter().map(|t| t.p_value).collect();
         let value = tests.iter().map(|t| t.statistic).reduce(f64::max);
         Ok(Measure { value, p_value: holm(&p_values).into_iter().reduce(f64::min), ..Measure::default() })
+    }
+
+    /// Where the solver takes its noise from a path.
+    fn strong(&self) -> Option<Result<Measure, String>> {
+        let run = self.run;
+        let l = run.solver.equation().filter(|_| run.solver.strong().is_some() && run.wrong.is_none())?;
+        let found = run.strong_error(l, Reference::of(run.data));
+        let samples = Some(run.sampling.samples);
+        // The error of the reference itself is what a perfect solver would show.
+        let measure =
+            |e: StrongError| Measure { samples, floor: Some(e.reference_error), ..estimate(e.rmse) };
+        Some(found.map(measure).map_err(|why| why.to_string()))
     }
 
     /// Errors of what the solver says of the density, where it can say anything: it draws no noise, and its starts have a

@@ -1,4 +1,4 @@
-//! A spectrum from a file: one variance a line.
+//! A spectrum from a file: one variance a line; and where files are.
 
 use std::path::{Path, PathBuf};
 
@@ -6,16 +6,7 @@ use crate::error::{BadInput, Result};
 
 /// Reads variances from a CSV file of one column; a first line that is a word is a header.
 pub(super) fn read(file: &str, folder: &Path) -> Result<Vec<f64>> {
-    if file.is_empty() {
-        return Err(BadInput::new(
-            "spectrum",
-            file,
-            "is left for you to fill",
-            "write a path there, or add --set data.spectrum=FILE.csv",
-        )
-        .unfilled());
-    }
-    let path = find(file, folder);
+    let path = find("spectrum", file, folder)?;
     let unreadable = |why: String, fix: &str| BadInput::new("spectrum", file, why, fix);
     let bytes = std::fs::read(&path).map_err(|e| {
         unreadable(format!("cannot be read: {e}"), "give the path of a file with one variance a line")
@@ -41,8 +32,12 @@ pub(super) fn read(file: &str, folder: &Path) -> Result<Vec<f64>> {
     Ok(variances)
 }
 
-/// A relative path is looked for beside the experiment, then in the current folder.
-pub(super) fn find(file: &str, folder: &Path) -> PathBuf {
+/// Where a file or folder is: a relative path is looked for beside the experiment, then in the current folder.
+pub(super) fn find(key: &str, file: &str, folder: &Path) -> Result<PathBuf> {
+    if file.is_empty() {
+        let fix = format!("write a path there, or add --set data.{key}=FILE.csv");
+        return Err(BadInput::new(key, file, "is left for you to fill", fix).unfilled());
+    }
     let beside = folder.join(file);
-    if beside.exists() { beside } else { file.into() }
+    Ok(if beside.exists() { beside } else { file.into() })
 }

@@ -20,6 +20,29 @@ pub fn rmse(x: Samples, y: Samples) -> Result<Estimate, Undefined> {
     Ok(mean_of_finite(x.rows().zip(y.rows()).map(square).collect())?.sqrt())
 }
 
+/// Median over rows of `|x_i - y_i|`: what a typical pair is apart, where a few far ones make up the mean square. Standard
+/// error: half the distance between the order statistics one binomial standard deviation `sqrt(n)/2` to either side.
+///
+/// # Errors
+/// [`Undefined::NotFinite`]; [`Undefined::TooFew`] below two rows.
+///
+/// # Panics
+/// If shapes differ.
+pub fn median(x: Samples, y: Samples) -> Result<Estimate, Undefined> {
+    assert_eq!((x.dim(), x.len()), (y.dim(), y.len()), "pairs of another shape");
+    x.check(2)?;
+    y.check(2)?;
+    let distance =
+        |(a, b): (&[f64], &[f64])| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+    let mut all: Vec<f64> = x.rows().zip(y.rows()).map(distance).collect();
+    all.sort_by(f64::total_cmp);
+    let (last, n) = (all.len() - 1, all.len() as f64);
+    let at = |place: f64| all[(place.round().max(0.0) as usize).min(last)];
+    let (middle, side) = (0.5 * (n - 1.0), 0.5 * n.sqrt());
+    let value = 0.5 * (at(middle.floor()) + at(middle.ceil()));
+    Estimate { value, stderr: 0.5 * (at(middle + side) - at(middle - side)) }.finite()
+}
+
 /// Mean over rows of `f_i - g_i`: by common random numbers known much better than either mean.
 ///
 /// # Errors

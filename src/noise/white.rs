@@ -22,6 +22,8 @@ pub enum Purpose {
     Pilot,
     /// Directions, resampling, perturbations of a score.
     Other,
+    /// Brownian paths: see [`Path`](super::Path).
+    Path,
 }
 
 /// The generator that a sample owns: a pure function of its arguments.
@@ -29,7 +31,7 @@ pub fn generator(seed: u64, purpose: Purpose, sample: u64) -> Xoshiro256PlusPlus
     Xoshiro256PlusPlus::seed_from_u64(key(seed, purpose).wrapping_add(sample))
 }
 
-fn key(seed: u64, purpose: Purpose) -> u64 {
+pub(super) fn key(seed: u64, purpose: Purpose) -> u64 {
     // Far from the keys of other seeds and purposes: those of neighbouring samples are neighbours.
     scramble(scramble(seed).wrapping_add(purpose as u64))
 }

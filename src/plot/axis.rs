@@ -42,6 +42,12 @@ impl Axis {
         Axis { log: false, low, high, ticks: Vec::new() }.with_ticks(all, length)
     }
 
+    /// A linear axis from one value to another, `length` pixels long.
+    pub fn window(low: f64, high: f64, length: f64) -> Self {
+        let ticks = round_steps(low, high, (length / 45.0).min(7.0));
+        Axis { log: false, low, high, ticks: Vec::new() }.with_ticks(ticks, length)
+    }
+
     /// A linear axis around `values`, `length` pixels long.
     pub fn linear(values: &[f64], length: f64) -> Self {
         let (low, high) = range(values);
@@ -56,9 +62,7 @@ impl Axis {
         let (low, high) = range(values);
         let pad = if high > low { (high / low).powf(0.035) } else { 2.0 };
         let axis = Axis { log: true, low: low / pad, high: high * pad, ticks: Vec::new() };
-        let mut distinct = values.to_vec();
-        distinct.sort_by(f64::total_cmp);
-        distinct.dedup();
+        let distinct = ascending(values);
         if distinct.len() <= 12 {
             let ticks = distinct.iter().map(|&v| Tick::new(v, count(v))).collect();
             return axis.with_ticks(ticks, length);
@@ -72,6 +76,14 @@ impl Axis {
         let fits = |axis: &Axis| axis.ticks.len() > 1 && axis.ticks.iter().all(|t| !t.label.is_empty());
         let choices = [&[1.0, 2.0, 5.0][..], &[1.0, 3.0]].map(|mantissas| named(ticks(mantissas)));
         choices.into_iter().find(fits).unwrap_or_else(|| named(ticks(&[1.0])))
+    }
+
+    /// A logarithmic axis around places with names of their own, `length` pixels long.
+    pub fn named(places: &[(f64, String)], length: f64) -> Self {
+        let values = ascending(&places.iter().map(|p| p.0).collect::<Vec<_>>());
+        let name = |v: f64| places.iter().find(|p| p.0 == v).map_or(String::new(), |p| p.1.clone());
+        let ticks = values.iter().map(|&v| Tick::new(v, name(v))).collect();
+        Axis { ticks: Vec::new(), ..Axis::counts(&values, length) }.with_ticks(ticks, length)
     }
 
     /// A logarithmic axis around errors, `length` pixels high.
@@ -106,6 +118,14 @@ impl Tick {
     fn new(at: f64, label: String) -> Self {
         Tick { at, label }
     }
+}
+
+/// Each value once, in order.
+fn ascending(values: &[f64]) -> Vec<f64> {
+    let mut distinct = values.to_vec();
+    distinct.sort_by(f64::total_cmp);
+    distinct.dedup();
+    distinct
 }
 
 fn range(values: &[f64]) -> (f64, f64) {

@@ -3,7 +3,7 @@
 //! plotters fills the polygons that lines and markers are made of, at six times the size; averaging three by three
 //! gives smooth edges. Letters are placed with their side bearings, which plotters leaves out.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ab_glyph::ScaleFont;
 use plotters::backend::{BitMapBackend, DrawingBackend};
@@ -60,10 +60,10 @@ fn palette(shapes: &[Shape]) -> Vec<Rgb> {
     fn collect(shapes: &[Shape], colours: &mut BTreeSet<Rgb>) {
         for shape in shapes {
             match shape {
-                Shape::Line { stroke, .. } => {
+                Shape::Line { stroke, .. } | Shape::Lines { stroke, .. } => {
                     colours.insert(stroke.colour);
                 }
-                Shape::Fill { colour, .. } | Shape::Markers { colour, .. } => {
+                Shape::Fill { colour, .. } | Shape::Area { colour, .. } | Shape::Markers { colour, .. } => {
                     colours.insert(*colour);
                 }
                 Shape::Text(text) => {
@@ -128,7 +128,13 @@ impl Canvas<'_> {
                     self.stroke(&piece, stroke);
                 }
             }
+            Shape::Lines { paths, stroke } => {
+                for piece in paths.iter().flat_map(|p| dashes(p, stroke.dash)) {
+                    self.stroke(&piece, stroke);
+                }
+            }
             Shape::Fill { corners, colour } => self.fill(corners, *colour),
+            Shape::Area { loops, colour } => self.area(loops, *colour),
             Shape::Markers { at, marker, radius, colour } => {
                 for &centre in at {
                     self.marker(centre, *marker, *radius, *colour);
@@ -180,6 +186,36 @@ impl Canvas<'_> {
         let corners: Vec<_> = corners.iter().map(|&(x, y)| (scaled(x), scaled(y))).collect();
         let style: ShapeStyle = RGBColor(r, g, b).filled();
         self.area.fill_polygon(corners, &style).expect("drawing to memory does not fail");
+    }
+
+    /// Fills what an odd number of loops go around, line by line. (plotters knows no holes.)
+    fn area(&mut self, loops: &[Vec<Point>], [r, g, b]: Rgb) {
+        let corner = |p: &Point| (p.0 * self.scale, p.1 * self.scale);
+        let sides: Vec<(Point, Point)> = loops
+            .iter()
+            .flat_map(|l| l.iter().zip(l.iter().cycle().skip(1)))
+            .map(|(a, b)| (corner(a), corner(b)))
+            .collect();
+        // For each line of pixels, where the sides cross its middle.
+        let mut crossings: BTreeMap<i32, Vec<f64>> = BTreeMap::new();
+        for (a, b) in sides {
+            let (a, b) = if a.1 <= b.1 { (a, b) } else { (b, a) };
+            for line in (a.1 - 0.5).ceil() as i32..(b.1 - 0.5).ceil() as i32 {
+                let share = (f64::from(line) + 0.5 - a.1) / (b.1 - a.1);
+                crossings.entry(line).or_default().push(a.0 + share * (b.0 - a.0));
+            }
+        }
+        let style: ShapeStyle = RGBColor(r, g, b).filled();
+        for (line, mut across) in crossings {
+            across.sort_by(f64::total_cmp);
+            for pair in across.chunks_exact(2) {
+                let (from, to) = ((pair[0] - 0.5).ceil() as i32, (pair[1] - 0.5).ceil() as i32 - 1);
+                if from <= to {
+                    let drawn = self.area.draw_line((from, line), (to, line), &style);
+                    drawn.expect("drawing to memory does not fail");
+                }
+            }
+        }
     }
 
     fn text(&mut self, t: &Text) {

@@ -1,6 +1,7 @@
 //! A figure of panels with common axes: ranges, sizes, places, title and notes.
 
 use super::axis::{Axis, TICK_SIZE};
+use super::floor;
 use super::panel::{Frame, LEAST_ERROR, Panel};
 use super::scene::{Anchor, Point, Scene, Shape, Text, text_width, wrap};
 use super::style::{GREY, INK};
@@ -26,6 +27,8 @@ pub(super) enum Across {
     /// Counts; the axis spans these, or where there are none, the points.
     Counts(Vec<f64>),
     Linear,
+    /// Places on a logarithmic scale, and what is written at them.
+    Sizes(Vec<(f64, String)>),
     Categories(Vec<String>),
 }
 
@@ -140,6 +143,18 @@ impl Chart {
         if last(&|v| v < y.low) {
             notes.push("▼ below the axis at the last point.".into());
         }
+        if curves().any(|c| c.spread.iter().any(|s| s.reach > 0.0)) {
+            notes.push("Bars: two standard errors to either side, where a marker does not hide them.".into());
+        }
+        if curves().any(|c| c.spread.iter().any(|s| !s.seen)) {
+            notes.push(
+                "Hollow: no error was seen (within two standard errors of none, or of the sampling floor)."
+                    .into(),
+            );
+        }
+        if self.panels.iter().any(|p| floor::range(&p.curves).is_some_and(|f| !floor::is_common(f))) {
+            notes.push("Short lines: the sampling floor of each point.".into());
+        }
         let tiny = |v: f64| v.is_finite() && v < LEAST_ERROR;
         if y.log && curves().any(|c| c.points.iter().any(|p| tiny(p.1))) {
             notes.push("Errors below 10⁻¹⁶ are not drawn.".into());
@@ -184,6 +199,7 @@ impl Chart {
         match &self.x {
             Across::Counts(named) => Axis::counts(if named.is_empty() { &values } else { named }, length),
             Across::Linear => Axis::linear(&values, length),
+            Across::Sizes(places) => Axis::named(places, length),
             Across::Categories(labels) => Axis::categories(labels, length),
         }
     }
@@ -218,7 +234,11 @@ fn error_range(panels: &[Panel]) -> (f64, f64) {
     let last = main.iter().map(|values| values[values.len() - 1]).fold(0.0, f64::max);
     let most = (1e3 * firsts[firsts.len() / 2]).max(1e2 * last);
     let all = || main.iter().flat_map(|values| values.iter().copied());
-    (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max).min(most))
+    let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max).min(most));
+    // A floor far below says nothing that the errors do not.
+    let floors = panels.iter().filter_map(|p| floor::range(&p.curves)).filter(|f| f.1 > low / 30.0);
+    let floors = floors.filter(|f| floor::is_common(*f));
+    floors.fold((low, high), |(low, high), floor| (low.min(floor.0), high.max(floor.1)))
 }
 
 pub(super) fn upwards(at: Point, text: &str) -> Shape {

@@ -37,7 +37,7 @@ pub(super) fn draw(out: &mut Vec<Shape>, frame: &Frame, (x, y): &(&Axis, &Axis),
 }
 
 /// Points a few pixels apart along the lines.
-fn dense(lines: &[Vec<Point>]) -> Vec<Point> {
+pub(super) fn dense(lines: &[Vec<Point>]) -> Vec<Point> {
     let mut points = Vec::new();
     for line in lines {
         points.extend(line.first());

@@ -50,11 +50,17 @@ impl<'a> Label<'a> {
         }
     }
 
+    /// What a parameter is set to, as written.
+    pub fn text(&self, key: &str) -> Option<&'a str> {
+        self.parameters
+            .iter()
+            .find_map(|p| p.strip_prefix(key)?.trim_start().strip_prefix('='))
+            .map(str::trim)
+    }
+
     /// The number that a parameter is set to.
     pub fn value(&self, key: &str) -> Option<f64> {
-        let text =
-            self.parameters.iter().find_map(|p| p.strip_prefix(key)?.trim_start().strip_prefix('='))?;
-        text.trim().parse().ok()
+        self.text(key)?.parse().ok()
     }
 
     /// Whether a parameter is set, to whatever.

@@ -1,6 +1,8 @@
 //! One panel: a frame, its grid, the curves, and their names at the right.
 
 use super::axis::{Axis, TICK_SIZE, number};
+use super::bars::{bars, draw_bars};
+use super::floor;
 use super::guides;
 use super::label::place;
 use super::scene::{Anchor, Form, HALF_HEIGHT, Marker, Point, Shape, Stroke, text_width, wrap};
@@ -34,6 +36,20 @@ pub(super) struct Curve {
     pub name: String,
     pub style: Style,
     pub points: Vec<Point>,
+    /// What is known of the uncertainty of points, for those from samples.
+    pub spread: Vec<Spread>,
+}
+
+/// The uncertainty of the point at `x`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Spread {
+    pub x: f64,
+    /// How far the error bar reaches to either side.
+    pub reach: f64,
+    /// Whether the error stands out from chance.
+    pub seen: bool,
+    /// The sampling floor, where there is one.
+    pub floor: Option<f64>,
 }
 
 /// Where a curve is when it arrives at the right.
@@ -54,6 +70,10 @@ impl Curve {
     /// Whether there is anything to say about it beside that it failed.
     pub fn named(&self) -> bool {
         self.points.iter().any(|p| p.1.is_finite())
+    }
+
+    pub fn spread_at(&self, x: f64) -> Option<&Spread> {
+        self.spread.iter().find(|s| s.x == x)
     }
 
     fn end(&self, y: &Axis) -> Option<End> {
@@ -139,8 +159,15 @@ impl Panel {
     pub fn draw(&self, out: &mut Vec<Shape>, frame: Frame, axes: (&Axis, &Axis), slopes: bool) {
         draw_grid(out, &frame, &axes);
         let paths: Vec<Vec<Vec<Point>>> = self.curves.iter().map(|c| paths(c, &frame, &axes)).collect();
+        let mut taken = paths.concat();
+        taken.extend(self.curves.iter().flat_map(|c| bars(c, &frame, &axes)).map(|b| b.line(&frame)));
+        match floor::range(&self.curves) {
+            Some(one) if floor::is_common(one) => floor::draw(out, &frame, axes.1, one, &taken),
+            Some(_) => floor::draw_each(out, &frame, &axes, &self.curves),
+            None => {}
+        }
         if slopes {
-            guides::draw(out, &frame, &axes, &paths.concat());
+            guides::draw(out, &frame, &axes, &taken);
         }
         let shown = |c: &Curve| c.drawable(axes.1.log).next().is_some();
         if !self.curves.iter().any(shown) {
@@ -155,6 +182,9 @@ impl Panel {
         let mut placed: Vec<_> = curves.into_iter().zip(places).collect();
         // Later series have the gaps, through which one sees what they cover.
         placed.sort_by_key(|((c, _), _)| c.series);
+        for ((curve, _), _) in &placed {
+            draw_bars(out, curve, &frame, &axes);
+        }
         for ((curve, paths), at) in placed {
             let mut shapes = Vec::new();
             draw_leader(&mut shapes, curve, &frame, &axes, at);
@@ -271,14 +301,20 @@ fn draw_curve(
     for path in paths.iter().filter(|p| p.len() > 1) {
         out.push(Shape::line(path.clone(), Stroke { colour, width: thick, dash }));
     }
-    let within = |p: &Point| (axes.1.low..=axes.1.high).contains(&p.1);
-    let points: Vec<Point> =
-        curve.points.iter().filter(|p| within(p)).map(|&p| frame.pixel(axes, p)).collect();
+    let within = |p: &&Point| (axes.1.low..=axes.1.high).contains(&p.1);
+    let points: Vec<&Point> = curve.points.iter().filter(within).collect();
     // Many points: markers that touch say nothing.
     let every = (points.len() as f64 * 9.0 / frame.width).ceil().max(1.0) as usize;
-    let at: Vec<Point> = points.into_iter().rev().step_by(every).collect();
-    if !at.is_empty() {
-        out.push(Shape::Markers { at, marker, radius: 1.4 + 0.8 * thick, colour });
+    let (mut at, mut hollow) = (Vec::new(), Vec::new());
+    for p in points.into_iter().rev().step_by(every) {
+        if curve.spread_at(p.0).is_none_or(|s| s.seen) { &mut at } else { &mut hollow }
+            .push(frame.pixel(axes, *p));
+    }
+    for (at, hollow) in [(at, marker.hollow), (hollow, true)] {
+        if !at.is_empty() {
+            let marker = Marker { hollow, ..marker };
+            out.push(Shape::Markers { at, marker, radius: 1.4 + 0.8 * thick, colour });
+        }
     }
     let arrow = |form| Marker { form, hollow: false };
     let outside = match curve.end(axes.1) {
@@ -307,12 +343,16 @@ fn draw_name(out: &mut Vec<Shape>, curve: &Curve, frame: &Frame, axes: &(&Axis, 
     }
 }
 
-fn tooltip(curve: &Curve) -> String {
+pub(super) fn tooltip(curve: &Curve) -> String {
     let values: Vec<String> = curve
         .points
         .iter()
         .filter(|p| !p.1.is_nan())
-        .map(|&(x, y)| if y.is_finite() { format!("{x}: {y:.3e}") } else { format!("{x}: failed") })
+        .map(|&(x, y)| match curve.spread_at(x) {
+            Some(Spread { reach, .. }) if *reach > 0.0 => format!("{x}: {y:.3e} ± {reach:.1e}"),
+            _ if y.is_finite() => format!("{x}: {y:.3e}"),
+            _ => format!("{x}: failed"),
+        })
         .collect();
     format!("{}\n{}", curve.name, values.join("\n"))
 }

@@ -26,8 +26,18 @@ pub(super) enum Shape {
         points: Vec<Point>,
         stroke: Stroke,
     },
+    /// Many lines of one look.
+    Lines {
+        paths: Vec<Vec<Point>>,
+        stroke: Stroke,
+    },
     Fill {
         corners: Vec<Point>,
+        colour: Rgb,
+    },
+    /// What an odd number of loops go around.
+    Area {
+        loops: Vec<Vec<Point>>,
         colour: Rgb,
     },
     Markers {
@@ -222,7 +232,7 @@ mod tests {
 
     #[test]
     fn the_font_has_every_letter_that_figures_write() {
-        for c in "⁰¹²³⁴⁵⁶⁷⁸⁹⁻₂…·≈▲▼×→".chars() {
+        for c in "⁰¹²³⁴⁵⁶⁷⁸⁹⁻₁₂…·≈▲▼×→±λσ√".chars() {
             assert_ne!(font().glyph_id(c).0, 0, "{c}");
         }
     }

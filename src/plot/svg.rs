@@ -47,6 +47,14 @@ fn write_shape(out: &mut String, shape: &Shape) {
         Shape::Line { points, stroke } => {
             put(out, format_args!("<path d=\"{}\" fill=\"none\"{}/>\n", path(points), stroke_style(stroke)));
         }
+        Shape::Lines { paths, stroke } => {
+            let d: String = paths.iter().map(|p| path(p)).collect();
+            put(out, format_args!("<path d=\"{d}\" fill=\"none\"{}/>\n", stroke_style(stroke)));
+        }
+        Shape::Area { loops, colour } => {
+            let d: String = loops.iter().map(|l| path(l) + "z").collect();
+            put(out, format_args!("<path d=\"{d}\" fill=\"{}\" fill-rule=\"evenodd\"/>\n", hex(*colour)));
+        }
         Shape::Fill { corners, colour } => {
             put(out, format_args!("<path d=\"{}z\" fill=\"{}\"/>\n", path(corners), hex(*colour)));
         }

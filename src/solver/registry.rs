@@ -6,8 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::{Table, Value};
 
 use super::*;
-use crate::affine::Affine;
-use crate::batch::Batch;
+use crate::any::Any;
 use crate::config;
 use crate::error::BadInput;
 
@@ -98,26 +97,14 @@ pub fn solver(value: Value) -> Result<Handle> {
     entry.build(parameters)
 }
 
-/// A solver on one backend.
-#[doc(hidden)]
-pub trait RunOn<V> {
-    fn sample_on(&self, cx: &mut Ctx<V>, grid: &[Level], x: State<V>) -> State<V>;
-    fn plan_on(&self, cx: &mut Ctx<V>, grid: &[Level], x: State<V>) -> Option<Vec<Level>>;
-}
-
-impl<V: Space, S: Sample> RunOn<V> for S {
-    fn sample_on(&self, cx: &mut Ctx<V>, grid: &[Level], x: State<V>) -> State<V> {
-        self.sample(cx, grid, x)
-    }
-    fn plan_on(&self, cx: &mut Ctx<V>, grid: &[Level], x: State<V>) -> Option<Vec<Level>> {
-        self.plan(cx, grid, x)
-    }
-}
-
-/// A solver whose type has been forgotten: it runs on every backend, and tells what [`Solver`] tells.
+/// A solver whose type has been forgotten: it runs on states of any backend, and tells what [`Solver`] tells.
 ///
-/// Implemented for every [`Solver`]; a new backend is one more [`RunOn`].
-pub trait Erased: RunOn<Affine> + RunOn<Batch<f64>> + RunOn<Batch<f32>> + Send + Sync {
+/// Implemented for every [`Solver`].
+pub trait Erased: Send + Sync {
+    #[doc(hidden)]
+    fn sample_on(&self, cx: &mut Ctx<Any>, grid: &[Level], x: State<Any>) -> State<Any>;
+    #[doc(hidden)]
+    fn plan_on(&self, cx: &mut Ctx<Any>, grid: &[Level], x: State<Any>) -> Option<Vec<Level>>;
     /// [`Solver::NAME`].
     fn name(&self) -> &'static str;
     /// All parameters, defaults included.
@@ -164,6 +151,12 @@ pub trait Erased: RunOn<Affine> + RunOn<Batch<f64>> + RunOn<Batch<f32>> + Send +
 }
 
 impl<S: Solver> Erased for S {
+    fn sample_on(&self, cx: &mut Ctx<Any>, grid: &[Level], x: State<Any>) -> State<Any> {
+        self.sample(cx, grid, x)
+    }
+    fn plan_on(&self, cx: &mut Ctx<Any>, grid: &[Level], x: State<Any>) -> Option<Vec<Level>> {
+        self.plan(cx, grid, x)
+    }
     fn name(&self) -> &'static str {
         S::NAME
     }
@@ -321,10 +314,10 @@ impl std::fmt::Debug for Handle {
 
 impl Sample for Handle {
     fn sample<V: Space>(&self, cx: &mut Ctx<V>, grid: &[Level], x: State<V>) -> State<V> {
-        V::erased(&*self.0).sample_on(cx, grid, x)
+        V::from_any(V::with_any(cx, x, |cx, x| self.0.sample_on(cx, grid, x)))
     }
     fn plan<V: Space>(&self, cx: &mut Ctx<V>, grid: &[Level], x: State<V>) -> Option<Vec<Level>> {
-        V::erased(&*self.0).plan_on(cx, grid, x)
+        V::with_any(cx, x, |cx, x| self.0.plan_on(cx, grid, x))
     }
 }
 

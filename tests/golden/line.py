@@ -39,8 +39,8 @@ def above(law, x):
 
 def quantile(law, u, q):
     """The x with F(x) = u, 1 - F(x) = q, by the smaller of the two."""
-    lo = min(m - 60 * s for _, m, s in law)
-    hi = max(m + 60 * s for _, m, s in law)
+    lo = min(m - 200 * s for _, m, s in law)
+    hi = max(m + 200 * s for _, m, s in law)
     for _ in range(260):
         x = (lo + hi) / 2
         left = below(law, x) > u if u < q else above(law, x) < q

@@ -64,6 +64,9 @@ impl Curvature {
         self.weigh(x);
         let mut trace = ZERO;
         for k in 0..self.kernel.weights().len() {
+            if self.kernel.weights()[k] == ZERO {
+                continue;
+            }
             self.deviate(k, x);
             let mut sum = ZERO;
             for (off, inverse) in self.off.iter().zip(&self.inverse[k * self.dim..]) {
@@ -86,6 +89,9 @@ impl Curvature {
         let dim = self.dim;
         to.fill(ZERO);
         for k in 0..self.kernel.weights().len() {
+            if self.kernel.weights()[k] == ZERO {
+                continue;
+            }
             self.deviate(k, x);
             let basis = self.basis.as_ref().map(|b| &b[k * dim * dim..(k + 1) * dim * dim]);
             turn(basis, v, &mut self.along);
@@ -116,9 +122,7 @@ impl Curvature {
                 sum[i] += e[i];
             }
         }
-        for i in 0..LANES {
-            self.scale[i] = 1.0 / sum[i];
-        }
+        self.scale = sum.map(|sum| 1.0 / sum);
     }
 
     /// Leaves `g_k - g` in `off`.

@@ -145,12 +145,11 @@ impl Line {
             } else {
                 lo = x;
             }
-            // What round-off leaves of an excess of 0, in terms of x.
-            let least = f64::EPSILON * x.abs().max(1.0 / slope);
             let step = -excess / slope;
             let mut next = x + step;
-            if slope > 0.0 && step.abs() <= least {
-                return next.clamp(lo, hi);
+            // An excess of 0 but for round-off, or a step of less than x resolves.
+            if excess.abs() <= f64::EPSILON || step.abs() <= f64::EPSILON * x.abs() {
+                return if next.is_finite() { next.clamp(lo, hi) } else { x };
             }
             if !(next > lo && next < hi && step.abs() < 0.5 * last) {
                 next = lo + 0.5 * (hi - lo);

@@ -25,16 +25,22 @@ pub(super) fn read(table: Table) -> Result<Named<Data>> {
     let modes = raw.means.len();
     let weights = raw.weights.unwrap_or(vec![1.0; modes]);
     same_length("weights", weights.len(), modes)?;
+    let dim = raw.means.first().map_or(0, Vec::len);
     let covariances = match (raw.std, raw.variances, raw.covariances) {
         (Some(std), None, None) => isotropic(std, modes)?,
-        (None, Some(variances), None) => variances.into_iter().map(Covariance::Diagonal).collect(),
-        (None, None, Some(matrices)) => full(&matrices)?,
+        (None, Some(variances), None) => {
+            same_length("variances", variances.len(), modes)?;
+            variances.into_iter().map(Covariance::Diagonal).collect()
+        }
+        (None, None, Some(matrices)) => {
+            same_length("covariances", matrices.len(), modes)?;
+            matrices.iter().enumerate().map(|(k, matrix)| full(k, matrix, dim)).collect::<Result<_>>()?
+        }
         _ => {
             let why = "needs exactly one of std, variances and covariances";
             return Err(BadInput::about("", why, "write std = 0.1"));
         }
     };
-    let dim = raw.means.first().map_or(0, Vec::len);
     let parts = weights.into_iter().zip(raw.means).zip(covariances).map(|((w, m), c)| (w, m, c));
     let data = Mixture::new(parts.collect())?;
     Ok(Named { label: format!("mixture(modes={modes}, dim={dim})"), value: Data::Mixture(data) })
@@ -50,12 +56,13 @@ fn isotropic(std: Value, modes: usize) -> Result<Vec<Covariance>> {
     Ok(std.iter().map(|std| Covariance::Isotropic(std * std)).collect())
 }
 
-fn full(matrices: &[Vec<Vec<f64>>]) -> Result<Vec<Covariance>> {
-    let one = |(k, matrix): (usize, &Vec<Vec<f64>>)| {
-        Covariance::full(matrix)
-            .map_err(|e| e.without_prefix("covariance").within(&format!("covariances[{k}]")))
-    };
-    matrices.iter().enumerate().map(one).collect()
+fn full(k: usize, matrix: &[Vec<f64>], dim: usize) -> Result<Covariance> {
+    let key = format!("covariances[{k}]");
+    if matrix.len() != dim {
+        let why = format!("has {} rows for {dim} coordinates", matrix.len());
+        return Err(BadInput::about(&key, why, "give one a coordinate"));
+    }
+    Covariance::full(matrix).map_err(|e| e.without_prefix("covariance").within(&key))
 }
 
 /// A list with an entry for every mean.

@@ -25,8 +25,10 @@ struct Raw {
 pub(super) fn read(table: Table, folder: &Path) -> Result<Named<Data>> {
     let raw: Raw = config::read(Value::Table(table))?;
     let (points, source) = match (raw.csv, raw.folder, raw.points) {
-        (Some(file), None, None) => (empirical::csv(&find(&file, folder))?, stem(&file) + ", "),
-        (None, Some(images), None) => (empirical::images(&find(&images, folder))?, stem(&images) + ", "),
+        (Some(file), None, None) => (empirical::csv(&find("csv", &file, folder)?)?, stem(&file) + ", "),
+        (None, Some(images), None) => {
+            (empirical::images(&find("folder", &images, folder)?)?, stem(&images) + ", ")
+        }
         (None, None, Some(points)) => (points, String::new()),
         _ => {
             let why = "needs exactly one of csv, folder and points";
@@ -42,7 +44,7 @@ pub(super) fn read(table: Table, folder: &Path) -> Result<Named<Data>> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawDigits {
-    class: Option<u8>,
+    class: Option<usize>,
     count: Option<usize>,
     #[serde(default)]
     std: f64,

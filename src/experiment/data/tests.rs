@@ -17,6 +17,8 @@ fn labels_are_names_and_what_tells_laws_of_one_name_apart() {
         ("'two-mode'", "two-mode"),
         ("{ name = 'random-mixture', modes = 3, seed = 2 }", "random-mixture(modes=3, seed=2)"),
         ("{ name = 'mixture', means = [[0.0, 1.0]], std = 1.0 }", "mixture(modes=1, dim=2)"),
+        ("{ name = 'product', of = 'two-mode', copies = 5 }", "product(of two-mode, copies=5)"),
+        ("{ name = 'product', of = ['two-mode', 'two-mode'] }", "product(dim=2)"),
         ("{ name = 'points', points = [[0.0], [1.0], [2.0]] }", "points(n=3, dim=1)"),
         (
             "{ name = 'points', csv = 'tests/fixtures/points.csv', std = 0.1 }",
@@ -39,6 +41,7 @@ fn every_listed_law_can_be_read_and_no_other() {
             "gaussian" => "variance = [1.0]",
             "power-law" => "modes = 2, p = 1.0",
             "mixture" => "means = [[0.0]], std = 1.0",
+            "product" => "of = 'two-mode'",
             "points" => "points = [[0.0]]",
             _ => "label = 'x'",
         };
@@ -63,4 +66,18 @@ fn components_are_written_with_one_kind_of_spread() {
     let full = mixture("covariances = [[[2.0, 1.0], [1.0, 2.0]], [[1.0, 0.0], [0.0, 1.0]]]");
     let matrix = full.components()[0].covariance.matrix(2);
     assert!((matrix[(0, 1)] - 1.0).abs() < 1e-15 && (matrix[(0, 0)] - 2.0).abs() < 1e-15);
+}
+
+#[test]
+fn factors_of_a_product_are_its_coordinates() {
+    let product = |text: &str| match read(text).map(|d| d.value) {
+        Ok(Data::Product(product)) => product,
+        other => panic!("{text}: {other:?}"),
+    };
+    let line = |mean: f64| format!("{{ name = 'mixture', means = [[{mean:?}]], std = 1.0 }}");
+    let two = product(&format!("{{ name = 'product', of = [{}, {}] }}", line(1.0), line(2.0)));
+    let means: Vec<f64> = two.factors().iter().map(|factor| factor.mean()[0]).collect();
+    assert_eq!(means, [1.0, 2.0]);
+    let same = product(&format!("{{ name = 'product', of = {}, copies = 2 }}", line(1.0)));
+    assert_eq!(same, product(&format!("{{ name = 'product', of = [{0}, {0}] }}", line(1.0))));
 }
