@@ -30,7 +30,7 @@ struct Options {
     /// Threads, beside one.
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// A tenth of the samples, two rounds.
+    /// A quarter of the samples, three rounds.
     #[arg(long)]
     quick: bool,
 }
@@ -152,7 +152,7 @@ struct Times {
 
 fn measure(job: &Job, options: &Options) -> [Times; 2] {
     let mut best = [(); 2].map(|()| Times { one: f64::MAX, many: f64::MAX, floor: f64::MAX });
-    for _ in 0..if options.quick { 2 } else { 7 } {
+    for _ in 0..if options.quick { 3 } else { 7 } {
         for (best, precision) in best.iter_mut().zip([Precision::F32, Precision::F64]) {
             let floor = match precision {
                 Precision::F32 => job.floor::<f32>(),
@@ -168,7 +168,7 @@ fn measure(job: &Job, options: &Options) -> [Times; 2] {
 
 fn main() {
     let options = Options::parse();
-    let share = if options.quick { 10 } else { 1 };
+    let share = if options.quick { 4 } else { 1 };
     let jobs = [
         Job::new("S", ring(), 100_000 / share, 200, 1),
         Job::new("H", ring(), 100_000 / share, 100, 2),
