@@ -85,7 +85,7 @@ fn a_refined_grid_stands_for_the_solution() {
             let (exact, refined) = (of(Reference::Exact), of(Reference::Refined(16)));
             let off = (refined.rmse.value - exact.rmse.value).abs();
             println!("{name} {text}: {exact:?}, {refined:?}");
-            // The reference is of order 2 here: half its distance from the coarser one, and more, is not its own error.
+            // The reference is of order 2 here, and 4 on the flow: its own error is a third of what is stated, or less.
             assert!(off < 0.5 * refined.reference_error, "{name} {text}: {exact:?}, {refined:?}");
             assert!(refined.reference_error < 0.1 * exact.rmse.value, "{name} {text}: {refined:?}");
         }
@@ -170,12 +170,12 @@ fn order(text: &str, data: &Data, steps: [usize; 2]) -> (f64, f64) {
 
 #[test]
 fn on_a_mixture_strong_orders_are_those_claimed_and_not_those_of_gaussian_data() {
-    // Measured with 2048 paths: 1.00, 0.99, 1.04; 1.55, 1.51, 1.46, all +- 0.04. On Gaussian data the last three have 2.
-    for text in ["euler-maruyama", "ddpm", "stochastic-heun", "sra1", "sra3", "sosra"] {
+    // Measured with 2048 paths: 1.00, 1.00, 1.04, 1.56, 1.46. On Gaussian data the last two have 2.
+    for text in ["euler-maruyama", "ddpm", "stochastic-heun", "sra1", "sosra"] {
         let (order, stderr) = order(text, &two_modes(0.25), [64, 256]);
         let claimed = solver(text).strong().unwrap();
         println!("{text}: {order:.3} +- {stderr:.3}");
-        assert!(stderr < 0.06, "{text}: {order:.3} +- {stderr:.3}");
+        assert!(stderr < 0.08, "{text}: {order:.3} +- {stderr:.3}");
         assert!((order - claimed).abs() < 3.0 * stderr, "{text}: {order:.3} +- {stderr:.3}");
         if claimed > 1.0 {
             assert!(2.0 - order > 5.0 * stderr, "{text}: {order:.3} +- {stderr:.3}");

@@ -16,6 +16,7 @@ use crate::noise::Path;
 use crate::run::Ctx;
 use crate::schedule::{Clock, Level, Schedule};
 use crate::solver::Sample;
+use crate::solver::runge_kutta::Rk4;
 use crate::solver::stochastic_runge_kutta::Sosra;
 use crate::state::State;
 
@@ -25,7 +26,7 @@ pub enum Reference {
     /// The solution itself. Gaussian data only.
     Exact,
     /// SOSRA in `lambda`, of strong order 1.5 (2 on Gaussian data), on the run's grid with every step cut into so many
-    /// equal ones in `lambda`: at least 2.
+    /// equal ones in `lambda`: at least 2. For `l = 0`, the probability flow, the Runge-Kutta method of order 4.
     Refined(usize),
 }
 
@@ -182,7 +183,12 @@ impl Solution<'_> {
             Solution::Exact(data) => Ok(exact(data, path, l, &levels[0], &levels[levels.len() - 1], &start)),
             Solution::Refined(fine) => {
                 let mut cx = Ctx::new(run.data.model(), path, run.schedule);
-                let end = Sosra { lambda: l, clock: Clock::Lambda }.sample(&mut cx, fine, start).0;
+                let clock = Clock::Lambda;
+                let end = match l {
+                    // Without noise a method of order 4 is to be had.
+                    0.0 => Rk4 { clock }.sample(&mut cx, fine, start).0,
+                    lambda => Sosra { lambda, clock }.sample(&mut cx, fine, start).0,
+                };
                 cx.refusal().map_or(Ok(end), |why| Err(NoRun::Refused(why.into())))
             }
         }
