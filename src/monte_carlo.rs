@@ -125,8 +125,9 @@ pub struct Outcome<A> {
 /// Samples of a pilot run, which answers what no single chunk may: expected norms.
 const PILOT: usize = 1024;
 
-/// A state of a chunk has about this many values.
-const CHUNK_VALUES: usize = 4096;
+/// A state of a chunk has about this many values: tables of the model are made anew for every level and chunk, so chunks
+/// fill the second cache rather than the first.
+const CHUNK_VALUES: usize = 16_384;
 
 /// Why there are no samples.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -220,7 +221,7 @@ impl<S: Sample + Sync + ?Sized> Run<'_, S> {
         fresh: impl Fn(usize) -> A + Sync,
         work: impl Fn(&mut A, u64, usize) -> Result<(), NoRun> + Sync,
     ) -> Result<Vec<A>, NoRun> {
-        let default = (CHUNK_VALUES / self.data.dim() / LANES * LANES).clamp(LANES, 1024);
+        let default = (CHUNK_VALUES / self.data.dim() / LANES * LANES).clamp(LANES, 2048);
         // A solver that looks at one realisation sees one.
         let length = if pilot.look == Look::Sample { 1 } else { chunk.unwrap_or(default) };
         let cut = Batches::new(self.sampling.samples, Batches::DEFAULT);
