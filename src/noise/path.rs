@@ -283,8 +283,8 @@ impl Samples {
                 // (A closure here would not be inlined, and then not be vectorised.)
                 for half in 0..2 {
                     let place = places[2 * k + half];
-                    for i in 0..LANES {
-                        let bits = scramble(self.keys[block][i].wrapping_add(place));
+                    for (i, key) in self.keys[block].iter().enumerate() {
+                        let bits = scramble(key.wrapping_add(place));
                         [z[2 * half][i], z[2 * half + 1][i]] =
                             Real::normals((bits >> 32) as u32, bits as u32);
                     }
