@@ -144,7 +144,7 @@ fn on_gaussian_data_samples_have_the_exact_law_also_of_wrong_models() {
                 agree(&all.iter().map(|e| e.z(0.0)).collect::<Vec<_>>(), &format!("{name}, {wrong:?}"));
             }
             for e in all {
-                assert!(e.value.abs() < 0.05, "{name}, {wrong:?}: {e:?}");
+                assert!(e.value.abs() < 0.05 + 5.0 * e.stderr, "{name}, {wrong:?}: {e:?}");
             }
         }
     }
