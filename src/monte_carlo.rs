@@ -268,9 +268,16 @@ impl<S: Sample + Sync + ?Sized> Run<'_, S> {
         x.rounded(rounding)
     }
 
+    /// What a few samples tell, and more where the solver asks for norms.
     fn pilot<R: batch::Precision>(&self, rounding: Rounding) -> Result<Pilot, NoRun> {
+        let few = self.pilot_of::<R>(rounding, LANES)?;
+        let norms = few.look != Look::Never || few.plan.is_some();
+        if norms { self.pilot_of::<R>(rounding, PILOT) } else { Ok(few) }
+    }
+
+    fn pilot_of<R: batch::Precision>(&self, rounding: Rounding, samples: usize) -> Result<Pilot, NoRun> {
         let refused = |cx: &Ctx<Batch<R>>| cx.refusal().map(|why| NoRun::Refused(why.into()));
-        let start = || State(self.start::<R>(rounding, Purpose::Pilot, 0, PILOT));
+        let start = || State(self.start::<R>(rounding, Purpose::Pilot, 0, samples));
         let wrong = self.wrong_model();
         let model = self.model(&wrong);
         let mut noise = White::of(self.sampling.seed, Purpose::Pilot);
