@@ -31,7 +31,7 @@ mod cache;
 
 pub use cache::cached;
 
-/// What [`reference`] tolerates as local error of a step, relative to the size of samples. Halving it moves results by
+/// What [`reference()`] tolerates as local error of a step, relative to the size of samples. Halving it moves results by
 /// less than 5e-13 of that size (`tests/flow.rs`), times what the flow itself magnifies.
 pub const TOLERANCE: f64 = 1e-14;
 
@@ -98,7 +98,7 @@ pub fn reference(data: &Data, from: &Level, to: &Level, x: &Batch<f64>) -> Resul
     })
 }
 
-/// [`reference`] by integration, whatever the data, with this tolerated local error: Dormand & Prince's method of order
+/// [`reference()`] by integration, whatever the data, with this tolerated local error: Dormand & Prince's method of order
 /// 8 with its estimate of orders 5 and 3 (Hairer, Norsett & Wanner 1993, II.10), PI step control, steps in `lambda`.
 ///
 /// The state is `u = x/r`, `r^2 = alpha^2 + sigma^2`, and with `c = alpha/r`, `d` the denoised mean at the level

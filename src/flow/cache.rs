@@ -15,16 +15,16 @@ use crate::schedule::Level;
 
 const MAGIC: &[u8; 8] = b"SBFLOW01";
 
-/// Raised whenever [`reference`] gives other digits.
+/// Raised whenever [`reference()`] gives other digits.
 const METHOD: u32 = 1;
 
-/// [`reference`], from the file in `folder` that holds it; computed, and the file written, where there is none.
+/// [`reference()`], from the file in `folder` that holds it; computed, and the file written, where there is none.
 ///
 /// The key is a hash of all that the result follows from: the data's parameters, `alpha` and `sigma` of both levels, the
 /// samples and their numbers, the method.
 ///
 /// # Errors
-/// See [`NoFlow`]: those of [`reference`], and a folder that cannot be written to.
+/// See [`NoFlow`]: those of [`reference()`], and a folder that cannot be written to.
 pub fn cached(
     folder: &Path,
     data: &Data,

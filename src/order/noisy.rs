@@ -28,7 +28,7 @@ pub struct NoisyFit {
     pub reason: String,
 }
 
-/// A line through the most of the finest errors that one describes: each at least [`SEEN`] standard errors from 0, at
+/// A line through the most of the finest errors that one describes: each at least four standard errors from 0, at
 /// least three over a factor of 3 in steps. An error may have either sign.
 pub fn fit(points: &[(usize, Estimate)], claim: &Claim) -> NoisyFit {
     let mut points: Vec<(usize, Estimate)> = points.to_vec();
