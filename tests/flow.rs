@@ -172,7 +172,9 @@ proptest! {
         let to = |x, from: &Level, to: &Level| line(&data, from).transport(x, &line(&data, to));
         let y = to(x, &t, &s);
         prop_assert!(y.is_finite());
-        prop_assert!(to(x + 1e-3, &t, &s) >= y);
+        // Where the flow is flat, to round-off.
+        let further = to(x + 1e-3, &t, &s);
+        prop_assert!(further >= y - 1e-13 * (1.0 + y.abs()), "{further} after {y}");
         // Both tails' logarithms, and what a few ulps of x change in them.
         let tails = |x: f64, at: &Level| {
             let law = line(&data, at);
