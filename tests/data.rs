@@ -5,7 +5,7 @@ use std::path::Path;
 use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
 use scorebench::batch::Batch;
 use scorebench::data::preset::{FourModes, Funnel, Lattice, RandomMixture, Ring, Shape, Span, TwoMode};
-use scorebench::data::{CLEAN, Covariance, Data, Gaussian, Mixture, digits, empirical};
+use scorebench::data::{CLEAN, Covariance, Data, Gaussian, Mixture, Product, digits, empirical};
 use scorebench::noise::Purpose;
 use scorebench::schedule::{Level, Schedule};
 use statrs::distribution::{ChiSquared, ContinuousCDF};
@@ -335,4 +335,26 @@ fn kernels_have_their_width_about_every_point() {
         assert_eq!(mode.covariance, Covariance::Isotropic(0.1 * 0.1));
     }
     assert_eq!(empirical::kernels(points.clone(), 0.0), Mixture::points(points));
+}
+
+#[test]
+fn different_laws_have_different_content_keys() {
+    let iso = |weight: f64, mean: &[f64], c: f64| (weight, mean.to_vec(), Covariance::Isotropic(c));
+    let mixture = |parts| Mixture::new(parts).unwrap();
+    let line = |m: f64| mixture(vec![iso(1.0, &[m], 0.5)]);
+    // The same numbers in the same order, each time of another law.
+    let laws = [
+        Data::Gaussian(Gaussian::new(vec![1.0, 2.0], vec![3.0, 0.5]).unwrap()),
+        Data::Mixture(mixture(vec![iso(1.0, &[2.0, 3.0], 0.5)])),
+        Data::Mixture(mixture(vec![iso(0.5, &[2.0], 0.5), iso(0.5, &[3.0], 0.5)])),
+        Data::Product(Product::new(vec![line(2.0), line(3.0)]).unwrap()),
+        Data::Product(
+            Product::new(vec![mixture(vec![iso(0.5, &[2.0], 0.5), iso(0.5, &[3.0], 0.5)])]).unwrap(),
+        ),
+    ];
+    for (i, a) in laws.iter().enumerate() {
+        for b in &laws[..i] {
+            assert_ne!(a.bytes(), b.bytes(), "{a:?}, {b:?}");
+        }
+    }
 }

@@ -250,8 +250,8 @@ impl Mixture {
         self.components.iter().map(|c| c.weight * one(c)).sum()
     }
 
-    /// Every number that it is made of.
-    pub(super) fn numbers(&self) -> Vec<f64> {
+    /// All that it is made of: its coordinates and its kind, which say what the numbers that follow are.
+    pub(super) fn bytes(&self) -> Vec<u8> {
         let one = |c: &Component| {
             let basis = match &c.covariance {
                 Covariance::Full { basis, .. } => basis.as_slice(),
@@ -259,7 +259,8 @@ impl Mixture {
             };
             [&[c.weight], &c.mean[..], c.covariance.variances(), basis].concat()
         };
-        self.components.iter().flat_map(one).collect()
+        let shape = [self.dim as u64, self.kind() as u64].into_iter().flat_map(u64::to_le_bytes);
+        shape.chain(self.components.iter().flat_map(one).flat_map(f64::to_le_bytes)).collect()
     }
 
     /// Distribution function of coordinate `k`, as a function of (k, x).

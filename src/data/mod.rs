@@ -62,13 +62,19 @@ impl Data {
         }
     }
 
-    /// Every number that it is made of, for content keys.
-    pub fn numbers(&self) -> Vec<f64> {
-        match self {
-            Data::Gaussian(data) => data.mean().iter().chain(data.variance()).copied().collect(),
-            Data::Mixture(data) => data.numbers(),
-            Data::Product(data) => data.factors().iter().flat_map(Mixture::numbers).collect(),
-        }
+    /// All that it is made of, for content keys: different laws have different bytes.
+    pub fn bytes(&self) -> Vec<u8> {
+        let (kind, parts): (u64, Vec<Vec<u8>>) = match self {
+            Data::Gaussian(data) => {
+                let bytes = |list: &[f64]| list.iter().flat_map(|x| x.to_le_bytes()).collect();
+                (0, vec![bytes(data.mean()), bytes(data.variance())])
+            }
+            Data::Mixture(data) => (1, vec![data.bytes()]),
+            Data::Product(data) => (2, data.factors().iter().map(Mixture::bytes).collect()),
+        };
+        // Lengths keep neighbouring parts from running into each other.
+        let each = |part: Vec<u8>| [&(part.len() as u64).to_le_bytes()[..], &part].concat();
+        kind.to_le_bytes().into_iter().chain(parts.into_iter().flat_map(each)).collect()
     }
 
     /// Distribution function of coordinate `k` of `x_t`, as a function of (k, x).

@@ -43,7 +43,7 @@ impl Cell<'_> {
             // Lengths keep neighbouring parts from running into each other.
             hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
         };
-        part(&self.data_bytes());
+        part(&self.data.value.bytes());
         if let Some(wrong) = self.wrong {
             part(json(wrong).as_bytes());
         }
@@ -66,10 +66,6 @@ impl Cell<'_> {
     /// The data of an exact run.
     fn gaussian(&self) -> &Gaussian {
         self.data.value.gaussian().expect("checked when the experiment was read")
-    }
-
-    pub(super) fn data_bytes(&self) -> Vec<u8> {
-        self.data.value.numbers().iter().flat_map(|x| x.to_le_bytes()).collect()
     }
 
     pub(super) fn levels(&self) -> Vec<Level> {

@@ -97,7 +97,7 @@ impl Cell<'_> {
         (silent && self.wants(PAIRED)).then(|| {
             let levels = self.levels();
             let ends = [levels[0], levels[levels.len() - 1]];
-            let key = flows::key(&self.data_bytes(), [&ends[0], &ends[1]], self.init.name(), sampling);
+            let key = flows::key(&self.data.value.bytes(), [&ends[0], &ends[1]], self.init.name(), sampling);
             (key, ends, sampling)
         })
     }
