@@ -118,12 +118,13 @@ impl Window {
 }
 
 /// From the quantile [`TAIL`] of coordinate `k` to that of the other side; [`WIDE`] standard deviations to either side of
-/// the mean where its distribution function is not known.
+/// the mean where it has none.
 fn but_for_tails(data: &Data, at: &Level, k: usize) -> (f64, f64) {
     let (mean, sd) = (data.mean(at)[k], data.covariance(at)[(k, k)].sqrt());
-    let Some(cdf) = data.coordinate_cdf(at).filter(|_| sd > 0.0) else {
+    if sd.is_nan() || sd <= 0.0 {
         return (mean - WIDE * sd, mean + WIDE * sd);
-    };
+    }
+    let cdf = data.coordinate_cdf(at);
     let quantile = |p: f64| {
         // Chebyshev: the tails beyond hold less than TAIL.
         let (mut low, mut high) = (mean - 50.0 * sd, mean + 50.0 * sd);
@@ -236,7 +237,7 @@ fn marginal(data: &Data, schedule: &Schedule, lambda: (f64, f64), x: (f64, f64))
     let mut values = vec![0.0; NODES * NODES];
     for i in 0..NODES {
         let at = schedule.at_lambda(lambda.0 + (lambda.1 - lambda.0) * i as f64 / (NODES - 1) as f64);
-        let cdf = data.coordinate_cdf(&at)?;
+        let cdf = data.coordinate_cdf(&at);
         let edges: Vec<f64> = (0..=NODES).map(|j| cdf(0, x.0 + half * (2.0 * j as f64 - 1.0))).collect();
         let masses: Vec<f64> = edges.windows(2).map(|e| e[1] - e[0]).collect();
         let most = masses.iter().copied().fold(f64::MIN_POSITIVE, f64::max);

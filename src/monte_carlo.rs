@@ -87,6 +87,15 @@ impl Precision {
             Precision::Bf16 => "bf16",
         }
     }
+
+    /// What states of the computing type, `f64` or else `f32`, are rounded to.
+    fn rounding(self) -> Rounding {
+        match self {
+            Precision::F64 | Precision::F32 => Rounding::None,
+            Precision::F16 => Rounding::F16,
+            Precision::Bf16 => Rounding::Bf16,
+        }
+    }
 }
 
 /// A sampler on samples of a law.
@@ -183,9 +192,7 @@ impl<S: Sample + Sync + ?Sized> Run<'_, S> {
     ) -> Result<Outcome<A>, NoRun> {
         let run = || match self.sampling.precision {
             Precision::F64 => self.fold_as::<f64, A>(chunk, Rounding::None, &fresh, &push),
-            Precision::F32 => self.fold_as::<f32, A>(chunk, Rounding::None, &fresh, &push),
-            Precision::F16 => self.fold_as::<f32, A>(chunk, Rounding::F16, &fresh, &push),
-            Precision::Bf16 => self.fold_as::<f32, A>(chunk, Rounding::Bf16, &fresh, &push),
+            narrow => self.fold_as::<f32, A>(chunk, narrow.rounding(), &fresh, &push),
         };
         std::panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or(Err(NoRun::Panicked))
     }
@@ -236,9 +243,11 @@ impl<S: Sample + Sync + ?Sized> Run<'_, S> {
     }
 
     fn wrong_model<R: batch::Precision>(&self) -> Option<Wrong<'_, Batch<R>>> {
-        let dim = self.data.dim();
-        let spread = (self.data.second_moment(&CLEAN) / dim as f64).sqrt();
-        self.wrong.map(|wrong| wrong.of(self.data.model(), self.schedule, dim, spread))
+        self.wrong.map(|wrong| {
+            let dim = self.data.dim();
+            let spread = (self.data.second_moment(&CLEAN) / dim as f64).sqrt();
+            wrong.of(self.data.model(), self.schedule, dim, spread)
+        })
     }
 
     /// The model that the solver sees.
@@ -318,16 +327,12 @@ impl<S: Sample + Sync + ?Sized> Run<'_, S> {
 
     /// Where sample numbers `first..first + len` start, as the run starts them, in `f64`.
     pub fn starts(&self, first: u64, len: usize) -> Batch<f64> {
-        let widened = |rows: Vec<f32>| {
-            let rows = rows.into_iter().map(f64::from).collect();
-            Batch::from_rows(self.data.dim(), rows).numbered(first)
-        };
-        let narrow = |rounding| widened(self.start::<f32>(rounding, Purpose::Start, first, len).to_rows());
         match self.sampling.precision {
             Precision::F64 => self.start::<f64>(Rounding::None, Purpose::Start, first, len),
-            Precision::F32 => narrow(Rounding::None),
-            Precision::F16 => narrow(Rounding::F16),
-            Precision::Bf16 => narrow(Rounding::Bf16),
+            narrow => {
+                let rows = self.start::<f32>(narrow.rounding(), Purpose::Start, first, len).to_rows();
+                Batch::from_rows(self.data.dim(), rows.into_iter().map(f64::from).collect()).numbered(first)
+            }
         }
     }
 }

@@ -78,17 +78,17 @@ impl Data {
     }
 
     /// Distribution function of coordinate `k` of `x_t`, as a function of (k, x).
-    pub fn coordinate_cdf(&self, at: &Level) -> Option<Box<dyn Fn(usize, f64) -> f64>> {
+    pub fn coordinate_cdf(&self, at: &Level) -> Box<dyn Fn(usize, f64) -> f64> {
         match self {
             Data::Gaussian(data) => {
                 let law = data.marginal(at);
-                Some(Box::new(move |k, x| normal_cdf((x - law.mean[k]) / law.std[k])))
+                Box::new(move |k, x| normal_cdf((x - law.mean[k]) / law.std[k]))
             }
-            Data::Mixture(data) => Some(Box::new(data.marginal(at).coordinate_cdf())),
+            Data::Mixture(data) => Box::new(data.marginal(at).coordinate_cdf()),
             Data::Product(data) => {
                 let factors: Vec<_> =
                     data.factors().iter().map(|f| f.marginal(at).coordinate_cdf()).collect();
-                Some(Box::new(move |k, x| factors[k](0, x)))
+                Box::new(move |k, x| factors[k](0, x))
             }
         }
     }

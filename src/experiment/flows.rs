@@ -44,7 +44,7 @@ impl Flows {
 /// Where the probability flow takes the first starts of a run.
 fn ends(run: &Run<Handle>, folder: Option<&Path>) -> Ends {
     let (from, to) = (&run.levels[0], &run.levels[run.levels.len() - 1]);
-    let count = run.sampling.samples.min(followed(run) as u64) as usize;
+    let count = most_kept(run).min(followed(run));
     let starts = run.starts(0, count);
     let end = match folder {
         Some(folder) if run.data.mixture().is_some() => flow::cached(folder, run.data, from, to, &starts),
@@ -53,7 +53,16 @@ fn ends(run: &Run<Handle>, folder: Option<&Path>) -> Ends {
     end.map(|x| x.to_rows()).map_err(|why| why.to_string())
 }
 
-/// How many samples are followed.
+/// Values that are kept where metrics need all samples at once (256 MiB): further samples still count in metrics that
+/// stream.
+const MOST_KEPT: usize = 1 << 25;
+
+/// How many samples of a run are kept, or followed, at most.
+pub(super) fn most_kept(run: &Run<Handle>) -> usize {
+    run.sampling.samples.min((MOST_KEPT / run.data.dim()) as u64) as usize
+}
+
+/// How many samples integration can follow.
 fn followed(run: &Run<Handle>) -> usize {
     let work = run.data.mixture().map_or(1, |m| m.components().len()) * run.data.dim();
     (MOST_WORK / work).max(256)

@@ -1,7 +1,9 @@
 //! A cell that is run on samples: from a solver on a grid to measures with their uncertainty.
 
+use std::cell::OnceCell;
+
 use super::cell::Cell;
-use super::flows::{self, Ends, Flows};
+use super::flows::{self, Ends, Flows, most_kept};
 use super::mode::Mode;
 use crate::batch::Batch;
 use crate::data::Data;
@@ -13,7 +15,8 @@ use crate::metric::kolmogorov::kolmogorov_smirnov_each;
 use crate::metric::paired;
 use crate::metric::significance::holm;
 use crate::metric::sliced::{Directions, sliced_above_floor};
-use crate::metric::weak::{Expected, TestFunctions, Weak};
+use crate::metric::wasserstein::AboveFloor;
+use crate::metric::weak::{Expected, TestFunctions, Weak, WeakErrors};
 use crate::metric::{Distance, Estimate, Samples, Undefined};
 use crate::monte_carlo::strong::{Reference, StrongError};
 use crate::monte_carlo::{NoRun, Outcome, Run, Sampling};
@@ -21,10 +24,6 @@ use crate::noise::Purpose;
 use crate::record::{Measure, Row};
 use crate::schedule::Level;
 use crate::solver::Handle;
-
-/// So many samples are kept for metrics that need all of them at once (values, not rows: 256 MiB); further ones still
-/// count in those that stream.
-const MOST_KEPT: usize = 1 << 25;
 
 /// Directions of sliced distances, but for the line.
 const DIRECTIONS: usize = 64;
@@ -48,9 +47,14 @@ struct Sampled<'a> {
     levels: Vec<Level>,
     end: Level,
     rows: Vec<f64>,
+    /// Test functions of all samples, where they are not those of the rows and their exact ends.
     weak: Option<Weak>,
     /// Exact ends of the first starts, for a method without noise.
     flow: Option<&'a Ends>,
+    /// What several metrics are read from, computed for the first of them.
+    errors: OnceCell<Result<WeakErrors, String>>,
+    sliced: OnceCell<Result<AboveFloor, String>>,
+    reference: OnceCell<Vec<f64>>,
 }
 
 impl Cell<'_> {
@@ -113,8 +117,11 @@ impl Cell<'_> {
     ) -> Result<(Outcome<()>, Sampled<'a>), NoRun> {
         let (data, n) = (run.data, run.sampling.samples);
         let end = run.levels[run.levels.len() - 1];
-        let (streams, keeps) = (self.wants(STREAMED), self.wants(KEPT));
-        let kept = if keeps { n.min((MOST_KEPT / data.dim()) as u64) } else { 0 };
+        let flow = self.flow_needed().and_then(|(key, ..)| flows.get(&key));
+        let followed = flow.and_then(|ends| ends.as_ref().ok()).map(|ends| ends.len() / data.dim());
+        // Against exact ends, weak errors are those of the rows that have one; weights of modes are taken of all samples.
+        let streams = self.wants(&["mode_weights"]) || (followed.is_none() && self.wants(WEAK));
+        let kept = if self.wants(KEPT) { most_kept(run) } else { followed.unwrap_or(0) } as u64;
         let functions = test_functions(data, &end);
         let batches = Batches::new(n, Batches::DEFAULT);
         let modes = functions.modes;
@@ -144,44 +151,35 @@ impl Cell<'_> {
                 (Some(_), None) => {}
             }
         }
-        let flow = self.flow_needed().and_then(|(key, ..)| flows.get(&key));
         let levels = plan.as_ref().map_or(run.levels, |(levels, _)| levels).to_vec();
-        let sampled = Sampled { run, levels, end, rows, weak, flow };
+        let sampled = Sampled {
+            run,
+            levels,
+            end,
+            rows,
+            weak,
+            flow,
+            errors: OnceCell::new(),
+            sliced: OnceCell::new(),
+            reference: OnceCell::new(),
+        };
         Ok((Outcome { batches: Vec::new(), nfe, draws, mean_field, plan }, sampled))
     }
 }
 
-/// Metrics that see every sample once, and keep none.
-const STREAMED: &[&str] = &["mean_error", "cov_error", "fourth_error", "mode_weights"];
+/// Errors of expectations: they take every sample once, and keep none.
+const WEAK: &[&str] = &["mean_error", "cov_error", "fourth_error"];
 /// Metrics that need samples side by side.
-const KEPT: &[&str] = &[
-    "rmse",
-    "median_error",
-    "sliced_w1",
-    "sliced_w2",
-    "energy",
-    "mmd",
-    "ks",
-    "mean_error",
-    "cov_error",
-    "fourth_error",
-];
+const KEPT: &[&str] = &["rmse", "median_error", "sliced_w1", "sliced_w2", "energy", "mmd", "ks"];
 /// Metrics that are sharper where the exact end of the same start is known.
 const PAIRED: &[&str] =
     &["rmse", "median_error", "sliced_w1", "sliced_w2", "mean_error", "cov_error", "fourth_error"];
 
-/// Tails are counted beyond 1, 2 and 3 root mean square radii.
+/// Moments, and the weights of modes.
 fn test_functions(data: &Data, end: &Level) -> TestFunctions {
-    let centre = data.mean(end);
-    let square: f64 = centre.iter().map(|m| m * m).sum();
-    let radius = (data.second_moment(end) - square).max(0.0).sqrt();
     // Posterior probabilities of thousands of point masses would cost more than the run.
     let modes = data.mixture().map_or(0, |m| m.components().len());
-    TestFunctions {
-        centre,
-        radii: [1.0, 2.0, 3.0].map(|r| r * radius).into(),
-        modes: if modes > 64 { 0 } else { modes },
-    }
+    TestFunctions { centre: data.mean(end), radii: Vec::new(), modes: if modes > 64 { 0 } else { modes } }
 }
 
 impl Sampled<'_> {
@@ -191,7 +189,6 @@ impl Sampled<'_> {
             Measure { metric: metric.into(), ..measure }
         };
         let kept = Some((self.rows.len() / self.run.data.dim()) as u64);
-        let all = Some(self.run.sampling.samples);
         let found = match metric {
             "rmse" | "median_error" => {
                 let flow = self.flow?;
@@ -203,13 +200,24 @@ impl Sampled<'_> {
                 })
             }
             "sliced_w1" | "sliced_w2" => {
-                self.sliced(metric).map(|d| Measure { samples: kept, ..distance(d) })
+                let found = self.sliced.get_or_init(|| self.sliced()).clone();
+                let pick = |d: AboveFloor| if metric == "sliced_w1" { d.w1 } else { d.w2 };
+                found.map(|d| Measure { samples: kept, ..distance(pick(d)) })
             }
             "energy" | "mmd" => self.kernel(metric).map(|e| Measure { samples: kept, ..estimate(e) }),
             "strong_error" => self.strong()?,
             "nll_bits" | "nll_bits_hutchinson" | "kl" => self.likelihood(metric)?,
             "ks" => self.kolmogorov().map(|m| Measure { samples: kept, ..m }),
-            _ => self.weak(metric)?.map(|m| Measure { samples: all, ..m }),
+            "mode_weights" => self.mode_weights()?,
+            _ => self.errors.get_or_init(|| self.errors()).clone().and_then(|errors| {
+                let samples = Some(errors.samples);
+                let measure = match metric {
+                    "mean_error" => distance(errors.mean_error),
+                    "cov_error" => distance(errors.cov_error),
+                    _ => estimate(errors.fourth),
+                };
+                Ok(Measure { samples, ..measure })
+            }),
         };
         Some(named(found))
     }
@@ -219,32 +227,31 @@ impl Sampled<'_> {
         Samples::new(self.run.data.dim(), &self.rows[..values])
     }
 
-    fn samples(&self) -> Samples<'_> {
-        Samples::new(self.run.data.dim(), &self.rows)
-    }
-
     /// Exact samples of the last level, as many as were kept.
     fn exact(&self, purpose: Purpose) -> Vec<f64> {
         let count = self.rows.len() / self.run.data.dim();
         self.run.data.sample::<f64>(&self.end, self.run.sampling.seed, purpose, 0, count).to_rows()
     }
 
-    fn sliced(&self, metric: &str) -> Result<Distance, String> {
+    /// Exact samples that share nothing with the run's.
+    fn reference(&self) -> &[f64] {
+        self.reference.get_or_init(|| self.exact(Purpose::Reference))
+    }
+
+    fn sliced(&self) -> Result<AboveFloor, String> {
         let dim = self.run.data.dim();
-        let reference = self.exact(Purpose::Reference);
         // The exact ends of the same starts are the sharpest control; else exact samples of the same numbers.
         let control = match self.flow {
-            Some(Ok(end)) if end.len() == self.rows.len() => end.clone(),
-            _ => self.exact(Purpose::Start),
+            Some(Ok(end)) if end.len() == self.rows.len() => end,
+            _ => &self.exact(Purpose::Start),
         };
         let directions = Directions::new(dim, if dim == 1 { 1 } else { DIRECTIONS }, 0);
-        let (control, reference) = (Samples::new(dim, &control), Samples::new(dim, &reference));
-        let found = sliced_above_floor(self.samples(), control, reference, &directions).map_err(words)?;
-        Ok(if metric == "sliced_w1" { found.w1 } else { found.w2 })
+        let (control, reference) = (Samples::new(dim, control), Samples::new(dim, self.reference()));
+        sliced_above_floor(self.first(self.rows.len()), control, reference, &directions).map_err(words)
     }
 
     fn kernel(&self, metric: &str) -> Result<Estimate, String> {
-        let (dim, reference) = (self.run.data.dim(), self.exact(Purpose::Reference));
+        let (dim, reference) = (self.run.data.dim(), self.reference());
         let most = self.rows.len().min(MOST_PAIRED * dim);
         let (x, y) = (Samples::new(dim, &self.rows[..most]), Samples::new(dim, &reference[..most]));
         let found = match metric {
@@ -256,12 +263,8 @@ impl Sampled<'_> {
 
     /// The largest statistic of any coordinate; the p-value is the smallest after Holm's correction for their number.
     fn kolmogorov(&self) -> Result<Measure, String> {
-        let cdf = self
-            .run
-            .data
-            .coordinate_cdf(&self.end)
-            .ok_or("no distribution function is known for this data")?;
-        let tests = kolmogorov_smirnov_each(self.samples(), cdf).map_err(words)?;
+        let cdf = self.run.data.coordinate_cdf(&self.end);
+        let tests = kolmogorov_smirnov_each(self.first(self.rows.len()), cdf).map_err(words)?;
         let p_values: Vec<f64> = tests.iter().map(|t| t.p_value).collect();
         let value = tests.iter().map(|t| t.statistic).reduce(f64::max);
         Ok(Measure { value, p_value: holm(&p_values).into_iter().reduce(f64::min), ..Measure::default() })
@@ -313,45 +316,41 @@ impl Sampled<'_> {
         Some(value.map(|e| Measure { samples: Some(count), ..estimate(e) }).map_err(words))
     }
 
-    fn weak(&self, metric: &str) -> Option<Result<Measure, String>> {
-        let (weak, end) = (self.weak.as_ref()?, &self.end);
-        let functions = test_functions(self.run.data, end);
-        let expected = Expected {
-            mean: self.run.data.mean(end),
-            covariance: self.run.data.covariance(end).as_slice().to_vec(),
-            fourth: self.run.data.fourth_moment(end),
-            tails: vec![None; functions.radii.len()],
-            modes: match self.run.data.mixture().filter(|_| functions.modes > 0) {
-                Some(mixture) => mixture.components().iter().map(|c| c.weight).collect(),
-                None => Vec::new(),
-            },
-        };
-        // Against the exact ends of the same starts most of the noise cancels; weights have their test.
-        let errors = match self.flow {
-            Some(Ok(end)) if metric != "mode_weights" => {
-                self.weak_of(&self.rows[..end.len()]).versus(&self.weak_of(end))
-            }
-            _ => weak.errors(&expected),
-        };
-        let errors = match errors {
+    /// The largest error of a weight, and a test of all; none where there are no modes to tell apart.
+    fn mode_weights(&self) -> Option<Result<Measure, String>> {
+        let weak = self.weak.as_ref()?;
+        let errors = match weak.errors(&self.expected()) {
             Ok(errors) => errors,
             Err(why) => return Some(Err(words(why))),
         };
-        Some(Ok(match metric {
-            "mean_error" => distance(errors.mean_error),
-            "cov_error" => distance(errors.cov_error),
-            "fourth_error" => estimate(errors.fourth),
-            "mode_weights" => {
-                let worst =
-                    errors.modes.iter().copied().max_by(|a, b| a.value.abs().total_cmp(&b.value.abs()))?;
-                Measure { p_value: errors.modes_test.map(|t| t.p_value), ..estimate(worst) }
-            }
-            _ => return None,
-        }))
+        let worst = errors.modes.iter().copied().max_by(|a, b| a.value.abs().total_cmp(&b.value.abs()))?;
+        let p_value = errors.modes_test.map(|t| t.p_value);
+        Some(Ok(Measure { samples: Some(errors.samples), p_value, ..estimate(worst) }))
     }
-}
 
-impl Sampled<'_> {
+    /// Against the exact ends of the same starts most of the noise cancels; else against the law.
+    fn errors(&self) -> Result<WeakErrors, String> {
+        match (self.flow, &self.weak) {
+            (Some(Ok(end)), _) => self.weak_of(&self.rows[..end.len()]).versus(&self.weak_of(end)),
+            (_, Some(weak)) => weak.errors(&self.expected()),
+            (_, None) => unreachable!("streamed wherever there are no exact ends"),
+        }
+        .map_err(words)
+    }
+
+    fn expected(&self) -> Expected {
+        let (data, end) = (self.run.data, &self.end);
+        let modes = test_functions(data, end).modes;
+        let components = data.mixture().filter(|_| modes > 0).map_or(&[][..], |m| m.components());
+        Expected {
+            mean: data.mean(end),
+            covariance: data.covariance(end).as_slice().to_vec(),
+            fourth: data.fourth_moment(end),
+            tails: Vec::new(),
+            modes: components.iter().map(|c| c.weight).collect(),
+        }
+    }
+
     /// The test functions (but for modes) on rows in hand.
     fn weak_of(&self, rows: &[f64]) -> Weak {
         let dim = self.run.data.dim();

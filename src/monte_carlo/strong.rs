@@ -83,9 +83,7 @@ impl<S: Sample + Sync + ?Sized> Run<'_, S> {
     ) -> Result<StrongError, NoStrong> {
         let run = || match self.sampling.precision {
             Precision::F64 => self.squares::<f64>(Rounding::None, l, reference, chunk),
-            Precision::F32 => self.squares::<f32>(Rounding::None, l, reference, chunk),
-            Precision::F16 => self.squares::<f32>(Rounding::F16, l, reference, chunk),
-            Precision::Bf16 => self.squares::<f32>(Rounding::Bf16, l, reference, chunk),
+            narrow => self.squares::<f32>(narrow.rounding(), l, reference, chunk),
         };
         let squares = std::panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or(Err(NoRun::Panicked))?;
         let means = squares.left_out()?;
