@@ -115,18 +115,6 @@ impl Likelihoods {
         let bits = self.bits();
         (bits.iter().map(|b| b * b).sum::<f64>() / bits.len() as f64).sqrt()
     }
-
-    /// Of [`transported`] samples: `KL(law of the solver || exact law)`, nats, and its standard error.
-    ///
-    /// The mean of `p/q - 1 - ln(p/q)`, which has the expectation of `ln(q/p)` under `q` since `p/q` has 1 there, and no
-    /// terms of either sign to cancel: where the laws are close, its error is of the size of the divergence, not of its root.
-    pub fn kl(&self) -> (f64, f64) {
-        let n = self.exact.len() as f64;
-        let each = || self.exact.iter().zip(&self.estimate).map(|(p, q)| (p - q).exp_m1() - (p - q));
-        let mean = each().sum::<f64>() / n;
-        let variance = each().map(|e| (e - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        (mean, (variance / n).sqrt())
-    }
 }
 
 /// Why a solver gives no likelihood.

@@ -11,7 +11,7 @@
 //! ```
 
 use nalgebra::DMatrix;
-use rand::RngExt;
+use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
 use crate::batch::{Batch, LANES, Precision};
@@ -285,34 +285,39 @@ impl Mixture {
         first: u64,
         len: usize,
     ) -> Batch<R> {
-        let mut rows = Vec::with_capacity(len * self.dim);
-        let ends: Vec<f64> = self
-            .components
-            .iter()
-            .scan(0.0, |sum, c| {
-                *sum += c.weight;
-                Some(*sum)
-            })
-            .collect();
-        let mut y = vec![0.0; self.dim];
-        for number in first..first + len as u64 {
-            let mut random = generator(seed, purpose, number);
-            let u: f64 = random.random();
-            let k = ends.partition_point(|end| *end <= u).min(self.components.len() - 1);
-            let Component { mean, covariance, .. } = &self.components[k];
-            let sd = |c: f64| at.marginal_variance(c).sqrt();
-            y.fill_with(|| random.sample(StandardNormal));
-            match covariance {
-                Covariance::Isotropic(c) => y.iter_mut().for_each(|y| *y *= sd(*c)),
-                Covariance::Diagonal(c) => y.iter_mut().zip(c).for_each(|(y, c)| *y *= sd(*c)),
-                Covariance::Full { basis, variance } => {
-                    y.iter_mut().zip(variance).for_each(|(y, c)| *y *= sd(*c));
-                    y = (basis * nalgebra::DVector::from_column_slice(&y)).data.into();
-                }
-            }
-            rows.extend(mean.iter().zip(&y).map(|(m, y)| R::from_f64(at.alpha * m + y)));
+        let (mut rows, ends) = (vec![0.0; len * self.dim], self.ends());
+        for (row, number) in rows.chunks_exact_mut(self.dim).zip(first..) {
+            self.draw(&ends, at, &mut generator(seed, purpose, number), row);
         }
-        Batch::from_rows(self.dim, rows).numbered(first)
+        Batch::from_rows(self.dim, rows.into_iter().map(R::from_f64).collect()).numbered(first)
+    }
+
+    /// Where the stretches of the unit interval that stand for the components end.
+    pub(super) fn ends(&self) -> Vec<f64> {
+        let running = |sum: &mut f64, c: &Component| {
+            *sum += c.weight;
+            Some(*sum)
+        };
+        self.components.iter().scan(0.0, running).collect()
+    }
+
+    /// One sample of `x_t`: a uniform number for the component, then a normal one for each direction.
+    pub(super) fn draw(&self, ends: &[f64], at: &Level, random: &mut impl Rng, x: &mut [f64]) {
+        let u: f64 = random.random();
+        let k = ends.partition_point(|end| *end <= u).min(self.components.len() - 1);
+        let Component { mean, covariance, .. } = &self.components[k];
+        let sd = |c: f64| at.marginal_variance(c).sqrt();
+        x.fill_with(|| random.sample(StandardNormal));
+        match covariance {
+            Covariance::Isotropic(c) => x.iter_mut().for_each(|x| *x *= sd(*c)),
+            Covariance::Diagonal(c) => x.iter_mut().zip(c).for_each(|(x, c)| *x *= sd(*c)),
+            Covariance::Full { basis, variance } => {
+                x.iter_mut().zip(variance).for_each(|(x, c)| *x *= sd(*c));
+                let turned = basis * nalgebra::DVector::from_column_slice(x);
+                x.copy_from_slice(turned.as_slice());
+            }
+        }
+        x.iter_mut().zip(mean).for_each(|(x, m)| *x += at.alpha * m);
     }
 
     /// `ln p_t(x)` of every sample.

@@ -11,9 +11,6 @@
 //! # Ok::<(), scorebench::error::BadInput>(())
 //! ```
 
-use rand::RngExt;
-use rand_distr::StandardNormal;
-
 use crate::batch::{Batch, Precision};
 use crate::error::{BadInput, Result};
 use crate::noise::{Purpose, generator};
@@ -64,24 +61,15 @@ impl Product {
         first: u64,
         len: usize,
     ) -> Batch<R> {
-        let mut rows = Vec::with_capacity(len * self.dim());
-        for number in first..first + len as u64 {
+        let mut rows = vec![0.0; len * self.dim()];
+        let ends: Vec<Vec<f64>> = self.factors.iter().map(Mixture::ends).collect();
+        for (row, number) in rows.chunks_exact_mut(self.dim()).zip(first..) {
             let mut random = generator(seed, purpose, number);
-            for factor in &self.factors {
-                let mut u: f64 = random.random();
-                let z: f64 = random.sample(StandardNormal);
-                let components = factor.components();
-                let last = &components[components.len() - 1];
-                let chosen = components.iter().find(|c| {
-                    u -= c.weight;
-                    u < 0.0
-                });
-                let c = chosen.unwrap_or(last);
-                let sd = at.marginal_variance(c.covariance.matrix(1)[0]).sqrt();
-                rows.push(R::from_f64(sd.mul_add(z, at.alpha * c.mean[0])));
+            for ((factor, ends), x) in self.factors.iter().zip(&ends).zip(row) {
+                factor.draw(ends, at, &mut random, std::slice::from_mut(x));
             }
         }
-        Batch::from_rows(self.dim(), rows).numbered(first)
+        Batch::from_rows(self.dim(), rows.into_iter().map(R::from_f64).collect()).numbered(first)
     }
 
     /// `ln p_t(x)` of every sample.

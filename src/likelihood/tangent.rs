@@ -77,8 +77,9 @@ impl Denoiser<Batch<f64>> for Tangent<'_> {
 /// Runs a solver down `grid` from samples of the exact law at its first level; its `estimate` is the density of the law
 /// that the solver's own map makes of that one: `ln q(x_s) = ln p_t(x_t) - ln |det dx_s/dx_t|`.
 ///
-/// [`Likelihoods::kl`] is then the divergence of the sampler from the exact law. Exact if the map is one to one, as it is
-/// with steps short enough; where it folds, `q` is the density of one sheet.
+/// [`kl_by_control_variate`](crate::metric::paired::kl_by_control_variate) of both densities is then the divergence of the
+/// sampler from the exact law. Exact if the map is one to one, as it is with steps short enough; where it folds, `q` is
+/// the density of one sheet.
 ///
 /// Costs `dim` Jacobian products a model call.
 ///
