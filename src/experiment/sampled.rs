@@ -209,14 +209,14 @@ impl Sampled<'_> {
             "nll_bits" | "nll_bits_hutchinson" | "kl" => self.likelihood(metric)?,
             "ks" => self.kolmogorov().map(|m| Measure { samples: kept, ..m }),
             "mode_weights" => self.mode_weights()?,
-            _ => self.errors.get_or_init(|| self.errors()).clone().and_then(|errors| {
+            _ => self.errors.get_or_init(|| self.errors()).clone().map(|errors| {
                 let samples = Some(errors.samples);
                 let measure = match metric {
                     "mean_error" => distance(errors.mean_error),
                     "cov_error" => distance(errors.cov_error),
                     _ => estimate(errors.fourth),
                 };
-                Ok(Measure { samples, ..measure })
+                Measure { samples, ..measure }
             }),
         };
         Some(named(found))
