@@ -56,6 +56,8 @@ pub mod likelihood;
 pub mod math;
 pub mod metric;
 pub mod monte_carlo;
+#[cfg(feature = "candle")]
+pub mod net;
 pub mod noise;
 pub mod order;
 pub mod parallel;

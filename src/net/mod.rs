@@ -1,0 +1,3 @@
+//! Networks: the same solvers drive a U-Net through candle, on the CPU or on a card (features `candle`, `cuda`).
+
+pub mod ops;
