@@ -1,18 +1,31 @@
 //! What a U-Net is made of, as differentiable functions of tensors of any device.
 
+mod composed;
+mod convolution;
+mod host;
+mod normalise;
+mod product;
+
 use candle_core::{D, Result, Tensor};
 
-/// Correlation of images `x` (n, c, h, w) with kernels `w` (o, c, k, k), padded by zeros on all sides, plus `b` (o).
+use convolution::Convolution;
+use normalise::GroupNorm;
+
+/// Correlation of images `x` (n, c, h, w) with kernels `w` (o, c, k, k), padded by zeros on all sides, plus `b`: (o), or
+/// (n, o) for a bias of each image's own, which adds an embedding for nothing.
 ///
 /// # Errors
 /// Shapes that do not fit.
 pub fn conv2d(x: &Tensor, w: &Tensor, b: &Tensor, stride: usize, padding: usize) -> Result<Tensor> {
-    let y = x.conv2d(w, padding, stride, 1, 1)?;
-    y.broadcast_add(&b.reshape((1, (), 1, 1))?)
+    if !x.device().is_cpu() || padding >= w.dim(w.rank() - 1)? || stride == 0 {
+        return composed::conv2d(x, w, b, stride, padding);
+    }
+    let op = Convolution { stride, padding: [padding; 2] };
+    host::computed([x, w, b], |[x, w, b]| x.apply_op3(w, b, op))
 }
 
 /// Each image's `groups` groups of channels to mean 0 and variance 1 / (1 + eps/variance), then scaled by `gamma` and shifted
-/// by `beta` (c each) a channel (Wu & He 2018); then through [`silu`] if wanted. `x` is (n, c, ..).
+/// by `beta` (c each) a channel (Wu & He 2018); then through `x / (1 + e^-x)` if `silu`. `x` is (n, c, ..).
 ///
 /// # Errors
 /// Shapes that do not fit.
@@ -24,14 +37,11 @@ pub fn group_norm(
     eps: f64,
     silu: bool,
 ) -> Result<Tensor> {
-    let (n, c) = (x.dim(0)?, x.dim(1)?);
-    let rows = x.reshape((n, groups, ()))?;
-    let centred = rows.broadcast_sub(&rows.mean_keepdim(D::Minus1)?)?;
-    let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
-    let y = centred.broadcast_div(&(variance + eps)?.sqrt()?)?.reshape((n, c, ()))?;
-    let (gamma, beta) = (gamma.reshape((1, c, 1))?, beta.reshape((1, c, 1))?);
-    let y = y.broadcast_mul(&gamma)?.broadcast_add(&beta)?.reshape(x.shape())?;
-    if silu { y.silu() } else { Ok(y) }
+    if !x.device().is_cpu() {
+        return composed::group_norm(x, gamma, beta, groups, eps, silu);
+    }
+    let op = GroupNorm { groups, eps, silu };
+    host::computed([x, gamma, beta], |[x, gamma, beta]| x.apply_op3(gamma, beta, op))
 }
 
 /// `x w^T + b`: `x` (.., i), `w` (o, i), `b` (o).
