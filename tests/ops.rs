@@ -90,6 +90,12 @@ fn group_norm(t: &[Tensor], groups: usize, eps: f64, silu: bool) -> Result<Tenso
     if silu { y.silu() } else { Ok(y) }
 }
 
+fn attention(t: &[Tensor]) -> Result<Tensor> {
+    let logits = (t[0].matmul(&t[1].t()?.contiguous()?)? / (t[0].dim(3)? as f64).sqrt())?;
+    let weights = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?.exp()?;
+    weights.broadcast_div(&weights.sum_keepdim(D::Minus1)?)?.matmul(&t[2])
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -112,5 +118,18 @@ proptest! {
         let arguments = noises(&[&[n, c, h, w], &[c], &[c]]);
         let ours = |t: &[Tensor]| ops::group_norm(&t[0], &t[1], &t[2], groups, 1e-3, silu);
         assert_same(&ours, &|t| group_norm(t, groups, 1e-3, silu), &arguments);
+    }
+
+    #[test]
+    fn linear_maps_equal_candles_own(rows in 1usize..20, more in 1usize..4, i in 1usize..40, o in 1usize..40) {
+        let theirs = |t: &[Tensor]| t[0].broadcast_matmul(&t[1].t()?)?.broadcast_add(&t[2]);
+        let arguments = noises(&[&[more, rows, i], &[o, i], &[o]]);
+        assert_same(&|t| ops::linear(&t[0], &t[1], &t[2]), &theirs, &arguments);
+    }
+
+    #[test]
+    fn attentions_equal_candles_own(n in 1usize..3, heads in 1usize..4, tokens in 1usize..70, d in 1usize..20) {
+        let arguments = noises(&[&[n, heads, tokens, d][..]; 3]);
+        assert_same(&|t| ops::attention(&t[0], &t[1], &t[2]), &attention, &arguments);
     }
 }

@@ -1,14 +1,18 @@
 //! What a U-Net is made of, as differentiable functions of tensors of any device.
 
+mod attention;
 mod composed;
 mod convolution;
 mod host;
+mod linear;
 mod normalise;
 mod product;
 
 use candle_core::{D, Result, Tensor};
 
+use attention::Attention;
 use convolution::Convolution;
+use linear::Linear;
 use normalise::GroupNorm;
 
 /// Correlation of images `x` (n, c, h, w) with kernels `w` (o, c, k, k), padded by zeros on all sides, plus `b`: (o), or
@@ -50,7 +54,11 @@ pub fn group_norm(
 /// Shapes that do not fit.
 pub fn linear(x: &Tensor, w: &Tensor, b: &Tensor) -> Result<Tensor> {
     let rows = x.flatten_to(D::Minus(2))?;
-    let y = rows.matmul(&w.t()?)?.broadcast_add(b)?;
+    let y = if x.device().is_cpu() {
+        host::computed([&rows, w, b], |[x, w, b]| x.apply_op3(w, b, Linear))?
+    } else {
+        rows.matmul(&w.t()?)?.broadcast_add(b)?
+    };
     let mut shape = x.dims().to_vec();
     *shape.last_mut().expect("an axis") = w.dim(0)?;
     y.reshape(shape)
@@ -58,11 +66,15 @@ pub fn linear(x: &Tensor, w: &Tensor, b: &Tensor) -> Result<Tensor> {
 
 /// `softmax(q k^T / sqrt(d)) v` for `q`, `k`, `v` (n, heads, tokens, d) (Vaswani et al. 2017, eq. 1).
 ///
+/// On the CPU all are computed as (n, heads, d, tokens): arguments that are transposes of such are not copied, nor is the
+/// result, which is one, when it is transposed back.
+///
 /// # Errors
 /// Shapes that do not fit.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
-    let scale = 1.0 / (q.dim(D::Minus1)? as f64).sqrt();
-    let logits = (q.matmul(&k.t()?)? * scale)?;
-    let weights = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?.exp()?;
-    weights.broadcast_div(&weights.sum_keepdim(D::Minus1)?)?.matmul(v)
+    if !q.device().is_cpu() {
+        return composed::attention(q, k, v);
+    }
+    let [q, k, v] = [q.transpose(2, 3)?, k.transpose(2, 3)?, v.transpose(2, 3)?];
+    host::computed([&q, &k, &v], |[q, k, v]| q.apply_op3(k, v, Attention))?.transpose(2, 3)
 }

@@ -24,3 +24,10 @@ pub(super) fn group_norm(
     let y = y.broadcast_mul(&gamma)?.broadcast_add(&beta)?.reshape(x.shape())?;
     if silu { y.silu() } else { Ok(y) }
 }
+
+pub(super) fn attention(q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
+    let scale = 1.0 / (q.dim(D::Minus1)? as f64).sqrt();
+    let logits = (q.matmul(&k.t()?)? * scale)?;
+    let weights = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?.exp()?;
+    weights.broadcast_div(&weights.sum_keepdim(D::Minus1)?)?.matmul(v)
+}

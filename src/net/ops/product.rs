@@ -19,6 +19,17 @@ pub fn add_product<T: Real>(a: &Left<T>, b: Right<T>, c: &mut [T], row_stride: u
     vectorised(Product { a, b, c, row_stride });
 }
 
+/// Columns of a panel.
+pub fn panel_width<T: Real>() -> usize {
+    vectorised(Tile::<T>::default()).1
+}
+
+/// `c = a panel`, for a panel of `a`'s depth: rows of [`panel_width`] entries each, as those of `c`.
+pub fn times_panel<T: Real>(a: &Left<T>, panel: &[T], c: &mut [T]) {
+    c.fill(T::ZERO);
+    vectorised(PanelProduct { a, panel, c });
+}
+
 /// The right factor, by where its entries are.
 #[derive(Clone, Copy)]
 pub struct Right<'a, T> {
@@ -43,7 +54,7 @@ pub struct Run {
 
 /// The longest length of runs that `columns` side by side can be cut into.
 pub fn run_length<T: Real>(columns: usize) -> usize {
-    let width = vectorised(Tile::<T>::default()).1;
+    let width = panel_width::<T>();
     [16, 8, 4, 2].into_iter().find(|&l| columns.is_multiple_of(l) && width % l == 0).unwrap_or(1)
 }
 
@@ -131,10 +142,26 @@ impl<T: Real> WithSimd for Product<'_, T> {
                         2 => gather::<T, 2>(b, panel, width),
                         _ => gather::<T, 1>(b, panel, width),
                     }
-                    times_panel(simd, a, start, panel, &Target { runs, length: b.length, row_stride }, c);
+                    add_panel(simd, a, start, panel, &Target { runs, length: b.length, row_stride }, c);
                 }
             }
         }
+    }
+}
+
+struct PanelProduct<'a, T> {
+    a: &'a Left<T>,
+    panel: &'a [T],
+    c: &'a mut [T],
+}
+
+impl<T: Real> WithSimd for PanelProduct<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let width = tile::<S, T>().1;
+        let target = Target { runs: &[Run { from: 0, to: 0 }], length: width, row_stride: width };
+        add_panel(simd, self.a, 0, self.panel, &target, self.c);
     }
 }
 
@@ -158,7 +185,7 @@ struct Target<'a> {
 
 /// Adds to `c` the product of `a` from depth `start` on with a panel.
 #[inline(always)]
-fn times_panel<S: Simd, T: Real>(
+fn add_panel<S: Simd, T: Real>(
     simd: S,
     a: &Left<T>,
     start: usize,
@@ -172,17 +199,17 @@ fn times_panel<S: Simd, T: Real>(
         let strip = &a.packed[row * a.depth + start * height..][..depth * height];
         let c = &mut c[row * target.row_stride..];
         match height {
-            8 => times_strip::<S, T, 8>(simd, strip, panel, target, c),
-            6 => times_strip::<S, T, 6>(simd, strip, panel, target, c),
-            4 => times_strip::<S, T, 4>(simd, strip, panel, target, c),
-            2 => times_strip::<S, T, 2>(simd, strip, panel, target, c),
-            _ => times_strip::<S, T, 1>(simd, strip, panel, target, c),
+            8 => add_strip::<S, T, 8>(simd, strip, panel, target, c),
+            6 => add_strip::<S, T, 6>(simd, strip, panel, target, c),
+            4 => add_strip::<S, T, 4>(simd, strip, panel, target, c),
+            2 => add_strip::<S, T, 2>(simd, strip, panel, target, c),
+            _ => add_strip::<S, T, 1>(simd, strip, panel, target, c),
         }
     }
 }
 
 #[inline(always)]
-fn times_strip<S: Simd, T: Real, const HEIGHT: usize>(
+fn add_strip<S: Simd, T: Real, const HEIGHT: usize>(
     simd: S,
     strip: &[T],
     panel: &[T],
