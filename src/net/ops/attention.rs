@@ -134,7 +134,6 @@ impl<T: Real> Head<T> {
             times_panel(&keys, &left, &mut weights);
             let (peak, over_total) = vectorised(Exponentials { scores: &mut weights, scale: self.scale });
             times_panel(&values, &right, &mut slopes);
-            let here = &projection[first..first + self.width];
             let queries = [&projection[first..first + self.width], &over_total];
             vectorised(QuerySlopes { slopes: &mut slopes, weights: &weights, queries, scale: self.scale });
             times_panel(&across, &slopes, &mut out);
