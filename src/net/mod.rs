@@ -1,3 +1,6 @@
 //! Networks: the same solvers drive a U-Net through candle, on the CPU or on a card (features `candle`, `cuda`).
 
+pub mod checkpoint;
 pub mod ops;
+pub mod scheduler;
+pub mod unet;
