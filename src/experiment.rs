@@ -16,6 +16,7 @@
 //! ```
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -26,6 +27,7 @@ use crate::error::{BadInput, Result};
 use crate::grid::Grid;
 use crate::law::Init;
 use crate::metric;
+use crate::monte_carlo::Engine;
 use crate::record::{OrderRow, Row};
 use crate::schedule::{Level, Schedule};
 use crate::solver::{Handle, registry};
@@ -40,7 +42,7 @@ mod mode;
 mod sampled;
 mod spectrum;
 
-use data::{check_gaussian, read_data};
+use data::{check_gaussian, read_subject};
 use ladder::{read_counts, read_grid};
 
 pub use cell::Cell;
@@ -61,7 +63,7 @@ pub struct Experiment {
     /// What was found, for readers of the results.
     pub analysis: String,
     /// Data laws, with labels.
-    pub data: Vec<Named<Data>>,
+    pub data: Vec<Subject>,
     /// Forward processes, with labels.
     pub schedules: Vec<Named<Schedule>>,
     /// Grids, with labels and step counts (none for explicit lists).
@@ -93,6 +95,44 @@ pub struct Named<T> {
     pub label: String,
     /// The value.
     pub value: T,
+}
+
+/// What is sampled: a data law as its exact score knows it, or as a network does that was trained on it.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// Name and distinguishing parameters.
+    pub label: String,
+    /// The data law.
+    pub value: Data,
+    /// The model that stands for the exact score, where one does.
+    pub engine: Option<Arc<dyn Engine>>,
+}
+
+impl Subject {
+    /// All that numbers about it follow from, for content keys.
+    pub fn bytes(&self) -> Vec<u8> {
+        let engine = self.engine.as_ref().map_or_else(Vec::new, |engine| engine.bytes());
+        [self.value.bytes(), engine].concat()
+    }
+
+    /// A network knows the noise that it was trained on.
+    fn check_range(&self, levels: &[Level]) -> Result<()> {
+        let Some(engine) = &self.engine else { return Ok(()) };
+        let ((low, high), [first, last]) = (engine.range(), [&levels[0], &levels[levels.len() - 1]]);
+        let slack = 1.0 + 1e-6;
+        let ends =
+            [(first.kappa(), first.kappa() > high * slack), (last.kappa(), last.kappa() < low / slack)];
+        // Without noise nothing is asked of a model.
+        match ends.into_iter().find(|(kappa, outside)| *outside && *kappa != 0.0) {
+            Some((kappa, _)) => {
+                let why =
+                    format!("reaches sigma/alpha = {kappa:.4e}, which {} was not trained on", self.label);
+                let fix = format!("stay between {low:.4e} and {high:.4e}");
+                Err(BadInput::about("", why, fix))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// A solver of an experiment.
@@ -250,7 +290,7 @@ impl Experiment {
             name: name.into(),
             question: raw.question,
             analysis: raw.analysis,
-            data: each("data", raw.data, |v| read_data(v, folder, quick.as_ref().and_then(|q| q.modes)))?,
+            data: each("data", raw.data, |v| read_subject(v, folder, quick.as_ref().and_then(|q| q.modes)))?,
             schedules: each("schedule", raw.schedule, read_schedule)?,
             grids: each("grid", raw.grid, |v| read_grid(v, quick.as_ref().and_then(|q| q.steps.as_deref())))?,
             modes: match raw.mode {
@@ -358,6 +398,10 @@ impl Experiment {
                         check_cost(&spec.solver, levels.len() - 1).map_err(|e| e.within(&solver))?;
                         check_defined(&spec.solver, schedule, &grid.label, &levels)
                             .map_err(|e| e.within(&solver))?;
+                        self.data
+                            .iter()
+                            .try_for_each(|d| d.check_range(&levels))
+                            .map_err(|e| e.within(&key))?;
                     }
                 }
             }
@@ -367,7 +411,7 @@ impl Experiment {
 
     /// Labels of the data as rows have them.
     fn data_labels(&self) -> Vec<String> {
-        let each = |d: &Named<Data>| {
+        let each = |d: &Subject| {
             let label = d.label.clone();
             self.perturbations.iter().map(move |p| cell::data_label(&label, p.as_ref())).collect::<Vec<_>>()
         };

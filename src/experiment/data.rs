@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::{Named, names};
+use super::{Named, Subject, names};
 use crate::config;
 use crate::data::preset::{FourModes, Funnel, Lattice, RandomMixture, Ring, TwoMode};
 use crate::data::{self, Data, Mixture};
@@ -14,6 +14,7 @@ use crate::solver::registry;
 
 mod gaussian;
 mod mixture;
+mod network;
 mod points;
 mod product;
 
@@ -38,10 +39,20 @@ pub(super) fn read_data(value: Value, folder: &Path, most_modes: Option<usize>) 
     Ok(Named { label: label.unwrap_or(data.label), value: data.value })
 }
 
+/// Reads what is sampled: a data law, or a network that was trained on one.
+pub(super) fn read_subject(value: Value, folder: &Path, most_modes: Option<usize>) -> Result<Subject> {
+    let is_network = value.get("name").and_then(Value::as_str) == Some("network");
+    if is_network {
+        return network::read(value, folder);
+    }
+    let Named { label, value } = read_data(value, folder, most_modes)?;
+    Ok(Subject { label, value, engine: None })
+}
+
 /// Refuses data whose samplers have no exact law.
-pub(super) fn check_gaussian(all: &[Named<Data>]) -> Result<()> {
+pub(super) fn check_gaussian(all: &[Subject]) -> Result<()> {
     for (i, data) in all.iter().enumerate() {
-        if data.value.gaussian().is_none() {
+        if data.value.gaussian().is_none() || data.engine.is_some() {
             let key = if all.len() > 1 { format!("data[{i}]") } else { "data".into() };
             let why = "is not Gaussian, and only Gaussians have exact laws";
             let fix = "write mode = { monte-carlo = {} }, or data = { name = \"gaussian\", of = ... }";

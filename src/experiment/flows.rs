@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::cell::Cell;
+use crate::batch::Batch;
+use crate::data::Data;
 use crate::flow;
-use crate::monte_carlo::{Run, Sampling};
+use crate::monte_carlo::{Engine, Run, Sampling};
 use crate::schedule::Level;
 use crate::solver::Handle;
 
@@ -21,6 +23,9 @@ pub(super) type Ends = Result<Vec<f64>, String>;
 
 /// Samples times components times coordinates that are followed by integration, at most: a minute or so.
 const MOST_WORK: usize = 1 << 29;
+
+/// The same, through the model of an engine.
+const MOST_THROUGH_ENGINES: usize = 512;
 
 impl Flows {
     /// Computes what the cells need, or reads it from the folder where earlier runs left it. (Before cells run side by side:
@@ -46,9 +51,30 @@ fn ends(run: &Run<Handle>, folder: Option<&Path>) -> Ends {
     let (from, to) = (&run.levels[0], &run.levels[run.levels.len() - 1]);
     let count = most_kept(run).min(followed(run));
     let starts = run.starts(0, count);
+    if let Some(engine) = run.model.engine() {
+        return ends_on(engine, run.data, [from, to], &starts, folder);
+    }
     let end = match folder {
         Some(folder) if run.data.mixture().is_some() => flow::cached(folder, run.data, from, to, &starts),
         _ => flow::reference(run.data, from, to, &starts),
+    };
+    end.map(|x| x.to_rows()).map_err(|why| why.to_string())
+}
+
+/// Where the flow of an engine's own model takes them.
+fn ends_on(
+    engine: &dyn Engine,
+    data: &Data,
+    [from, to]: [&Level; 2],
+    starts: &Batch<f64>,
+    folder: Option<&Path>,
+) -> Ends {
+    let tolerance = engine.tolerance();
+    let compute = || flow::integrate_engine(engine, data, from, to, starts, tolerance);
+    let content = [engine.bytes(), data.bytes(), tolerance.to_le_bytes().to_vec()].concat();
+    let end = match folder {
+        Some(folder) => flow::cached_as(folder, &content, from, to, starts, compute),
+        None => compute(),
     };
     end.map(|x| x.to_rows()).map_err(|why| why.to_string())
 }
@@ -64,6 +90,9 @@ pub(super) fn most_kept(run: &Run<Handle>) -> usize {
 
 /// How many samples integration can follow.
 fn followed(run: &Run<Handle>) -> usize {
+    if run.model.engine().is_some() {
+        return MOST_THROUGH_ENGINES;
+    }
     let work = run.data.mixture().map_or(1, |m| m.components().len()) * run.data.dim();
     (MOST_WORK / work).max(256)
 }

@@ -19,7 +19,7 @@ use crate::metric::wasserstein::AboveFloor;
 use crate::metric::weak::{Expected, TestFunctions, Weak, WeakErrors};
 use crate::metric::{Distance, Estimate, Samples, Undefined};
 use crate::monte_carlo::strong::{Reference, StrongError};
-use crate::monte_carlo::{NoRun, Outcome, Run, Sampling};
+use crate::monte_carlo::{Model, NoRun, Outcome, Run, Sampling};
 use crate::noise::Purpose;
 use crate::record::{Measure, Row};
 use crate::schedule::Level;
@@ -85,11 +85,20 @@ impl Cell<'_> {
         Run {
             solver: &self.solver.value,
             data: &self.data.value,
-            wrong: self.wrong,
+            model: self.model(),
             schedule: &self.schedule.value,
             levels,
             init: self.init,
             sampling: sampling.clone(),
+        }
+    }
+
+    /// What the solver sees of the data.
+    fn model(&self) -> Model<'_> {
+        match (&self.data.engine, self.wrong) {
+            (Some(engine), _) => Model::Engine(&**engine),
+            (None, Some(wrong)) => Model::Wrong(wrong),
+            (None, None) => Model::Exact,
         }
     }
 
@@ -101,7 +110,7 @@ impl Cell<'_> {
         (silent && self.wants(PAIRED)).then(|| {
             let levels = self.levels();
             let ends = [levels[0], levels[levels.len() - 1]];
-            let key = flows::key(&self.data.value.bytes(), [&ends[0], &ends[1]], self.init.name(), sampling);
+            let key = flows::key(&self.data.bytes(), [&ends[0], &ends[1]], self.init.name(), sampling);
             (key, ends, sampling)
         })
     }
@@ -273,7 +282,10 @@ impl Sampled<'_> {
     /// Where the solver takes its noise from a path.
     fn strong(&self) -> Option<Result<Measure, String>> {
         let run = self.run;
-        let l = run.solver.equation().filter(|_| run.solver.strong().is_some() && run.wrong.is_none())?;
+        let l = run
+            .solver
+            .equation()
+            .filter(|_| run.solver.strong().is_some() && matches!(run.model, Model::Exact))?;
         let found = run.strong_error(l, Reference::of(run.data));
         let samples = Some(run.sampling.samples);
         // The error of the reference itself is what a perfect solver would show.
@@ -286,7 +298,10 @@ impl Sampled<'_> {
     /// known density.
     fn likelihood(&self, metric: &str) -> Option<Result<Measure, String>> {
         let run = self.run;
-        if run.init != Init::Marginal || run.solver.equation() != Some(0.0) || run.wrong.is_some() {
+        if run.init != Init::Marginal
+            || run.solver.equation() != Some(0.0)
+            || !matches!(run.model, Model::Exact)
+        {
             return None;
         }
         let count = run.sampling.samples.min(MOST_LIKELIHOODS);

@@ -1,3 +1,4 @@
 //! Networks: the same solvers drive a U-Net through candle, on the CPU or on a card (features `candle`, `cuda`).
 
 pub mod ops;
+pub mod tensor;

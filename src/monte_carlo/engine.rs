@@ -1,0 +1,149 @@
+//! Runs whose model lives elsewhere than on host batches: a network on its device.
+
+use super::{NoRun, Outcome, Pilot, Precision, Run};
+use crate::any::Any;
+use crate::batch::{Batch, Rounding};
+use crate::metric::batches::Batches;
+use crate::noise::{Purpose, White};
+use crate::parallel;
+use crate::run::{Ctx, Denoiser, Look};
+use crate::schedule::Schedule;
+use crate::solver::Sample;
+use crate::state::{Space, State};
+
+/// A model that runs on a device of its own: a network. As a denoiser of host batches it is what exact flows are
+/// integrated with; runs keep their states where the model is.
+pub trait Engine: Denoiser<Batch<f64>> + std::fmt::Debug + Send + Sync {
+    /// All that its numbers follow from, for content keys.
+    fn bytes(&self) -> Vec<u8>;
+
+    /// Least and greatest `kappa = sigma/alpha` that it knows.
+    fn range(&self) -> (f64, f64);
+
+    /// Samples that it likes to run at a time.
+    fn batch(&self) -> usize;
+
+    /// Whether several runs side by side are faster than one after the other.
+    fn concurrent(&self) -> bool;
+
+    /// Hands `solve` these samples and a context on the device, whose noise is [`White`]'s; the rows that it ends with.
+    ///
+    /// # Errors
+    /// See [`NoRun`].
+    fn run(
+        &self,
+        start: Start,
+        noise: White,
+        schedule: &Schedule,
+        solve: &mut dyn FnMut(&mut Ctx<Any>, State<Any>) -> State<Any>,
+    ) -> Result<Vec<f64>, NoRun>;
+
+    /// Local error, as a share of the sample's size, below which integrating a flow through it finds its round-off.
+    fn tolerance(&self) -> f64;
+
+    /// What a classifier of the same images makes of rows of samples: features, one row a sample. None where there is none.
+    fn features(&self, rows: &[f64]) -> Option<Vec<f64>>;
+}
+
+/// Samples at a run's first level, in either precision that devices compute states in.
+#[derive(Clone, Debug)]
+pub enum Start {
+    /// 24 bits.
+    F32(Batch<f32>),
+    /// 53 bits.
+    F64(Batch<f64>),
+}
+
+impl<S: Sample + Sync + ?Sized> Run<'_, S> {
+    /// As [`Run::fold_as`], with states on an engine's device.
+    pub(super) fn fold_on<A: Send>(
+        &self,
+        engine: &dyn Engine,
+        chunk: Option<usize>,
+        fresh: &(impl Fn(usize) -> A + Sync),
+        push: &(impl Fn(&mut A, u64, &[f64]) + Sync),
+    ) -> Result<Outcome<A>, NoRun> {
+        let pilot = self.pilot_on(engine)?;
+        let (cut, n) = (Batches::new(self.sampling.samples, Batches::DEFAULT), self.sampling.samples);
+        // A solver that looks at one realisation sees one.
+        let length = if pilot.look == Look::Sample { 1 } else { chunk.unwrap_or(engine.batch()) };
+        let mut sums: Vec<A> = (0..cut.count()).map(fresh).collect();
+        let starts: Vec<u64> = (0..n).step_by(length).collect();
+        // Chunks are as long as the engine likes them, across the borders of batches; a few at a time, to bound memory.
+        for group in starts.chunks(if engine.concurrent() { 2 * parallel::threads() } else { 1 }) {
+            let done = parallel::map(group, |&first| {
+                self.chunk_on(engine, &pilot, first, length.min((n - first) as usize))
+            });
+            for (first, rows) in group.iter().zip(done) {
+                for (i, row) in rows?.chunks_exact(self.data.dim()).enumerate() {
+                    let sample = first + i as u64;
+                    push(&mut sums[cut.of(sample)], sample, row);
+                }
+            }
+        }
+        Ok(pilot.outcome(sums))
+    }
+
+    /// Rows of the samples `first..first + len` as an engine makes them.
+    fn chunk_on(
+        &self,
+        engine: &dyn Engine,
+        pilot: &Pilot,
+        first: u64,
+        len: usize,
+    ) -> Result<Vec<f64>, NoRun> {
+        let (start, noise) = (self.start_on(Purpose::Start, first, len)?, White::new(self.sampling.seed));
+        let mut refusal = None;
+        let rows = engine.run(start, noise, self.schedule, &mut |cx, x| {
+            cx.answer_norms(pilot.norms.clone());
+            let out = self.solver.sample(cx, pilot.levels(self.levels), x);
+            refusal = cx.refusal().map(String::from);
+            out
+        })?;
+        refusal.map_or(Ok(rows), |why| Err(NoRun::Refused(why)))
+    }
+
+    /// The same, for an engine.
+    fn start_on(&self, purpose: Purpose, first: u64, len: usize) -> Result<Start, NoRun> {
+        match self.sampling.precision {
+            Precision::F64 => Ok(Start::F64(self.start(Rounding::None, purpose, first, len))),
+            Precision::F32 => Ok(Start::F32(self.start(Rounding::None, purpose, first, len))),
+            narrow => {
+                Err(NoRun::Refused(format!("states of networks are f32 or f64, not {}", narrow.name())))
+            }
+        }
+    }
+
+    /// As [`Run::pilot`], on as many samples as the engine takes at a time.
+    fn pilot_on(&self, engine: &dyn Engine) -> Result<Pilot, NoRun> {
+        let (mut plan, mut found) = (None, None);
+        for planning in [true, false] {
+            let start = self.start_on(Purpose::Pilot, 0, engine.batch())?;
+            let noise = White::of(self.sampling.seed, Purpose::Pilot);
+            engine.run(start, noise, self.schedule, &mut |cx, x| {
+                if planning {
+                    let copy = State(Any::combine(&[(1.0, &x.0)]));
+                    plan = self.solver.plan(cx, self.levels, copy).map(|levels| (levels, cx.nfe()));
+                    found = cx.refusal().map(|why| Err(NoRun::Refused(why.into())));
+                    return x;
+                }
+                let levels = plan.as_ref().map_or(self.levels, |(levels, _)| levels);
+                let out = self.solver.sample(cx, levels, x);
+                let pilot = |plan| Pilot {
+                    nfe: cx.nfe(),
+                    draws: cx.draws(),
+                    look: cx.look(),
+                    norms: cx.norms().to_vec(),
+                    plan,
+                };
+                let refused = cx.refusal().map(|why| NoRun::Refused(why.into()));
+                found = Some(refused.map_or_else(|| Ok(pilot(plan.clone())), Err));
+                out
+            })?;
+            if let Some(Err(why)) = found {
+                return Err(why);
+            }
+        }
+        found.expect("the second run found something")
+    }
+}
