@@ -79,8 +79,9 @@ fn exactly(batch: usize) -> Exactly {
     Exactly { data: Data::Mixture(ring), batch, most: AtomicUsize::new(0) }
 }
 
-fn solver(name: &str) -> Handle {
-    registry::solver(toml::Value::String(name.into())).expect("a solver")
+fn solver(text: &str) -> Handle {
+    let value: toml::Table = format!("x = {text}").parse().expect("TOML");
+    registry::solver(value["x"].clone()).expect("a solver")
 }
 
 fn rows(engine: &Exactly, name: &str, model: Model, precision: Precision) -> Result<Vec<f64>, NoRun> {
@@ -97,7 +98,7 @@ fn rows(engine: &Exactly, name: &str, model: Model, precision: Precision) -> Res
 fn an_engine_with_the_exact_score_is_the_host_bit_for_bit_whatever_its_batches() {
     for batch in [1, 7, 64, 1000] {
         let engine = exactly(batch);
-        for name in ["ddim", "heun", "dpmpp-2m-sde", "stochastic-heun", "unipc"] {
+        for name in ["'ddim'", "'heun'", "'dpmpp-2m-sde'", "'stochastic-heun'", "'unipc'"] {
             let here = rows(&engine, name, Model::Exact, Precision::F64).expect("a run");
             let there = rows(&engine, name, Model::Engine(&engine), Precision::F64).expect("a run");
             assert!(here == there, "{name} in batches of {batch}");
@@ -109,7 +110,7 @@ fn an_engine_with_the_exact_score_is_the_host_bit_for_bit_whatever_its_batches()
 #[test]
 fn a_solver_that_looks_at_one_sample_sees_one_on_an_engine_too() {
     let engine = exactly(64);
-    let name = "predictor-corrector";
+    let name = "{ name = 'predictor-corrector', norm = 'sample' }";
     let here = rows(&engine, name, Model::Exact, Precision::F64).expect("a run");
     let there = rows(&engine, name, Model::Engine(&engine), Precision::F64).expect("a run");
     assert!(here == there);
@@ -118,9 +119,9 @@ fn a_solver_that_looks_at_one_sample_sees_one_on_an_engine_too() {
 #[test]
 fn what_an_engine_cannot_is_said() {
     let engine = exactly(64);
-    let e = rows(&engine, "ddim", Model::Engine(&engine), Precision::F32).expect_err("not this precision");
+    let e = rows(&engine, "'ddim'", Model::Engine(&engine), Precision::F32).expect_err("not this precision");
     assert_eq!(e.to_string(), "is of double precision");
-    let e = rows(&engine, "ddim", Model::Engine(&engine), Precision::F16).expect_err("not this precision");
+    let e = rows(&engine, "'ddim'", Model::Engine(&engine), Precision::F16).expect_err("not this precision");
     assert!(e.to_string().contains("states of networks are f32 or f64, not f16"), "{e}");
 }
 

@@ -54,6 +54,9 @@ pub enum Start {
     F64(Batch<f64>),
 }
 
+/// Samples that expected norms are taken of, at least.
+const LEAST_PILOT: usize = 64;
+
 impl<S: Sample + Sync + ?Sized> Run<'_, S> {
     /// As [`Run::fold_as`], with states on an engine's device.
     pub(super) fn fold_on<A: Send>(
@@ -92,18 +95,57 @@ impl<S: Sample + Sync + ?Sized> Run<'_, S> {
         first: u64,
         len: usize,
     ) -> Result<Vec<f64>, NoRun> {
-        let (start, noise) = (self.start_on(Purpose::Start, first, len)?, White::new(self.sampling.seed));
+        self.solve_on(engine, Purpose::Start, first, len, |cx, x| {
+            cx.answer_norms(pilot.norms.clone());
+            self.solver.sample(cx, pilot.levels(self.levels), x)
+        })
+    }
+
+    /// As [`Run::pilot`]: one sample tells most, and as many as the engine takes at a time the norms.
+    fn pilot_on(&self, engine: &dyn Engine) -> Result<Pilot, NoRun> {
+        let one = self.pilot_of_on(engine, 1)?;
+        let norms = one.look != Look::Never || one.plan.is_some();
+        if norms { self.pilot_of_on(engine, engine.batch().max(LEAST_PILOT)) } else { Ok(one) }
+    }
+
+    fn pilot_of_on(&self, engine: &dyn Engine, samples: usize) -> Result<Pilot, NoRun> {
+        let mut plan = None;
+        self.solve_on(engine, Purpose::Pilot, 0, samples, |cx, x| {
+            let copy = State(Any::combine(&[(1.0, &x.0)]));
+            plan = self.solver.plan(cx, self.levels, copy).map(|levels| (levels, cx.nfe()));
+            x
+        })?;
+        let mut pilot = Pilot { nfe: 0, draws: 0, look: Look::Never, norms: Vec::new(), plan };
+        self.solve_on(engine, Purpose::Pilot, 0, samples, |cx, x| {
+            let out = self.solver.sample(cx, pilot.levels(self.levels), x);
+            (pilot.nfe, pilot.draws, pilot.look) = (cx.nfe(), cx.draws(), cx.look());
+            pilot.norms = cx.norms().to_vec();
+            out
+        })?;
+        Ok(pilot)
+    }
+
+    /// What `solve` makes on the engine of the samples `first..first + len` at the first level.
+    fn solve_on(
+        &self,
+        engine: &dyn Engine,
+        purpose: Purpose,
+        first: u64,
+        len: usize,
+        mut solve: impl FnMut(&mut Ctx<Any>, State<Any>) -> State<Any>,
+    ) -> Result<Vec<f64>, NoRun> {
+        let noise = if purpose == Purpose::Pilot { Purpose::Pilot } else { Purpose::Noise };
+        let (start, noise) = (self.start_on(purpose, first, len)?, White::of(self.sampling.seed, noise));
         let mut refusal = None;
         let rows = engine.run(start, noise, self.schedule, &mut |cx, x| {
-            cx.answer_norms(pilot.norms.clone());
-            let out = self.solver.sample(cx, pilot.levels(self.levels), x);
+            let out = solve(cx, x);
             refusal = cx.refusal().map(String::from);
             out
         })?;
         refusal.map_or(Ok(rows), |why| Err(NoRun::Refused(why)))
     }
 
-    /// The same, for an engine.
+    /// Samples at the first level.
     fn start_on(&self, purpose: Purpose, first: u64, len: usize) -> Result<Start, NoRun> {
         match self.sampling.precision {
             Precision::F64 => Ok(Start::F64(self.start(Rounding::None, purpose, first, len))),
@@ -112,38 +154,5 @@ impl<S: Sample + Sync + ?Sized> Run<'_, S> {
                 Err(NoRun::Refused(format!("states of networks are f32 or f64, not {}", narrow.name())))
             }
         }
-    }
-
-    /// As [`Run::pilot`], on as many samples as the engine takes at a time.
-    fn pilot_on(&self, engine: &dyn Engine) -> Result<Pilot, NoRun> {
-        let (mut plan, mut found) = (None, None);
-        for planning in [true, false] {
-            let start = self.start_on(Purpose::Pilot, 0, engine.batch())?;
-            let noise = White::of(self.sampling.seed, Purpose::Pilot);
-            engine.run(start, noise, self.schedule, &mut |cx, x| {
-                if planning {
-                    let copy = State(Any::combine(&[(1.0, &x.0)]));
-                    plan = self.solver.plan(cx, self.levels, copy).map(|levels| (levels, cx.nfe()));
-                    found = cx.refusal().map(|why| Err(NoRun::Refused(why.into())));
-                    return x;
-                }
-                let levels = plan.as_ref().map_or(self.levels, |(levels, _)| levels);
-                let out = self.solver.sample(cx, levels, x);
-                let pilot = |plan| Pilot {
-                    nfe: cx.nfe(),
-                    draws: cx.draws(),
-                    look: cx.look(),
-                    norms: cx.norms().to_vec(),
-                    plan,
-                };
-                let refused = cx.refusal().map(|why| NoRun::Refused(why.into()));
-                found = Some(refused.map_or_else(|| Ok(pilot(plan.clone())), Err));
-                out
-            })?;
-            if let Some(Err(why)) = found {
-                return Err(why);
-            }
-        }
-        found.expect("the second run found something")
     }
 }
