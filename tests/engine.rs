@@ -103,7 +103,7 @@ fn an_engine_with_the_exact_score_is_the_host_bit_for_bit_whatever_its_batches()
             let there = rows(&engine, name, Model::Engine(&engine), Precision::F64).expect("a run");
             assert!(here == there, "{name} in batches of {batch}");
         }
-        assert_eq!(engine.most.load(Ordering::Relaxed), batch);
+        assert_eq!(engine.most.load(Ordering::Relaxed), batch.min(333));
     }
 }
 

@@ -11,6 +11,7 @@ use crate::noise::Purpose;
 use crate::run::Denoiser;
 use crate::schedule::Level;
 
+pub mod classifier;
 pub mod digits;
 pub mod empirical;
 pub mod gaussian;

@@ -1,4 +1,5 @@
 //! Networks: the same solvers drive a U-Net through candle, on the CPU or on a card (features `candle`, `cuda`).
 
+pub mod clock;
 pub mod ops;
 pub mod tensor;
