@@ -1,5 +1,8 @@
 //! Networks: the same solvers drive a U-Net through candle, on the CPU or on a card (features `candle`, `cuda`).
 
+pub mod checkpoint;
 pub mod clock;
 pub mod ops;
+pub mod scheduler;
 pub mod tensor;
+pub mod unet;
