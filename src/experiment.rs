@@ -44,6 +44,7 @@ use data::{check_gaussian, read_data};
 use ladder::{read_counts, read_grid};
 
 pub use cell::Cell;
+pub use data::read_images;
 pub use figure::FigureKind;
 pub use flows::Flows;
 pub use ladder::Ladder;
