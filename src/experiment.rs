@@ -46,6 +46,7 @@ use data::{check_gaussian, read_subject};
 use ladder::{read_counts, read_grid};
 
 pub use cell::Cell;
+pub use data::read_images;
 pub use figure::FigureKind;
 pub use flows::Flows;
 pub use ladder::Ladder;

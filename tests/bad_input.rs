@@ -322,9 +322,9 @@ data = { name = "points", folder = "kinds" } => data.folder = "kinds/b.png" is 2
 data = { name = "points", folder = "clear" } => data.folder = "clear/a.png" has a transparency channel; save it without one
 data = { name = "points", folder = "broken" } => data.folder = "broken/a.png" cannot be decoded: ...; replace or remove it
 data = { name = "points", folder = "text" } => data.folder = "text/a.jpg" is no image: ...; remove it
-data = { name = "digits", class = 10 } => data.class = 10 is no digit; give a number from 0 to 9
+data = { name = "digits", class = 10 } => data.class = 10 is no class of the set; give a number from 0 to 9
 data = { name = "digits", class = -1 } => data.class = -1 is not allowed; give a whole number
-data = { name = "digits", count = 0 } => data.count = 0 is not to be had; give a number from 1 to 1797
+data = { name = "digits", count = 0 } => data.count = 0 takes no image; give a number of at least 1
 data = { name = "digits", class = 7, count = 180 } => data.count = 180 is not to be had; give a number from 1 to 179
 data = { name = "digits", kind = 7 } => data.kind = 7 is not a known key; known: class, count, std
 "#,

@@ -13,13 +13,21 @@ use crate::error::{BadInput, Result};
 use crate::solver::registry;
 
 mod gaussian;
+mod images;
 mod mixture;
 mod network;
 mod points;
 mod product;
 
+pub use images::read_images;
+
+use images::Set;
+
 /// Reads a data law; with `most_modes`, only its first modes where they are independent.
 pub(super) fn read_data(value: Value, folder: &Path, most_modes: Option<usize>) -> Result<Named<Data>> {
+    if let Some(set) = Set::in_table(&value, folder)? {
+        return set.mixture();
+    }
     let (name, mut table) = config::split_name(value, &names(data::LIST))?;
     let label = take_label(&mut table)?;
     let data = match name.as_str() {
@@ -33,8 +41,7 @@ pub(super) fn read_data(value: Value, folder: &Path, most_modes: Option<usize>) 
         "two-mode" => preset(&name, table, TwoMode::mixture),
         "random-mixture" => preset(&name, table, RandomMixture::mixture),
         "product" => product::read(table, folder),
-        "points" => points::read(table, folder),
-        _ => points::read_digits(table),
+        _ => points::read(table, folder),
     }?;
     Ok(Named { label: label.unwrap_or(data.label), value: data.value })
 }
