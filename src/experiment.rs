@@ -105,6 +105,8 @@ pub struct Subject {
     pub label: String,
     /// The data law.
     pub value: Data,
+    /// Whether the law only stands for one that nobody gave: there is nothing to measure samples against.
+    pub lawless: bool,
     /// The model that stands for the exact score, where one does.
     pub engine: Option<Arc<dyn Engine>>,
 }

@@ -68,6 +68,9 @@ pub enum NoFlow {
         /// The last step tried.
         step: f64,
     },
+    /// The device of a network failed.
+    #[error("{0}")]
+    Device(String),
     /// The file of a cached flow cannot be written.
     #[error("{0}")]
     Storage(String),

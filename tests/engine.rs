@@ -69,9 +69,6 @@ impl Engine for Exactly {
     fn tolerance(&self) -> f64 {
         1e-10
     }
-    fn features(&self, _: &[f64]) -> Option<Vec<f64>> {
-        None
-    }
 }
 
 fn exactly(batch: usize) -> Exactly {

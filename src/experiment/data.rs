@@ -53,7 +53,7 @@ pub(super) fn read_subject(value: Value, folder: &Path, most_modes: Option<usize
         return network::read(value, folder);
     }
     let Named { label, value } = read_data(value, folder, most_modes)?;
-    Ok(Subject { label, value, engine: None })
+    Ok(Subject { label, value, lawless: false, engine: None })
 }
 
 /// Refuses data whose samplers have no exact law.

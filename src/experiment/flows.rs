@@ -7,7 +7,7 @@ use std::path::Path;
 use super::cell::Cell;
 use crate::batch::Batch;
 use crate::data::Data;
-use crate::flow;
+use crate::flow::{self, NoFlow};
 use crate::monte_carlo::{Engine, Run, Sampling};
 use crate::schedule::Level;
 use crate::solver::Handle;
@@ -70,7 +70,12 @@ fn ends_on(
     folder: Option<&Path>,
 ) -> Ends {
     let tolerance = engine.tolerance();
-    let compute = || flow::integrate_engine(engine, data, from, to, starts, tolerance);
+    let compute = || {
+        let mut end = Err(NoFlow::Storage("nothing was run".into()));
+        let mut run = || end = flow::integrate_engine(engine, data, from, to, starts, tolerance);
+        engine.guarded(&mut run).map_err(|why| NoFlow::Device(why.to_string()))?;
+        end
+    };
     let content = [engine.bytes(), data.bytes(), tolerance.to_le_bytes().to_vec()].concat();
     let end = match folder {
         Some(folder) => flow::cached_as(folder, &content, from, to, starts, compute),

@@ -41,8 +41,14 @@ pub trait Engine: Denoiser<Batch<f64>> + std::fmt::Debug + Send + Sync {
     /// Local error, as a share of the sample's size, below which integrating a flow through it finds its round-off.
     fn tolerance(&self) -> f64;
 
-    /// What a classifier of the same images makes of rows of samples: features, one row a sample. None where there is none.
-    fn features(&self, rows: &[f64]) -> Option<Vec<f64>>;
+    /// Runs what asks it as a denoiser, and says what went wrong on the device.
+    ///
+    /// # Errors
+    /// See [`NoRun::Device`].
+    fn guarded(&self, run: &mut dyn FnMut()) -> Result<(), NoRun> {
+        run();
+        Ok(())
+    }
 }
 
 /// Samples at a run's first level, in either precision that devices compute states in.

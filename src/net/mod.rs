@@ -2,6 +2,8 @@
 
 pub mod checkpoint;
 pub mod clock;
+pub mod device;
+pub mod network;
 pub mod ops;
 pub mod scheduler;
 pub mod tensor;
