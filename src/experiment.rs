@@ -16,12 +16,14 @@
 //! ```
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 use toml::{Table, Value};
 
 use crate::config;
+use crate::data::classifier::Classifier;
+use crate::data::images::Images;
 use crate::data::{Data, Perturbation};
 use crate::error::{BadInput, Result};
 use crate::grid::Grid;
@@ -40,6 +42,7 @@ mod flows;
 mod ladder;
 mod mode;
 mod sampled;
+pub(crate) mod sampler;
 mod spectrum;
 
 use data::{check_gaussian, read_subject};
@@ -105,10 +108,37 @@ pub struct Subject {
     pub label: String,
     /// The data law.
     pub value: Data,
+    /// The images that the data are, where they are.
+    pub images: Option<Arc<Pictures>>,
     /// Whether the law only stands for one that nobody gave: there is nothing to measure samples against.
     pub lawless: bool,
     /// The model that stands for the exact score, where one does.
     pub engine: Option<Arc<dyn Engine>>,
+}
+
+/// Images, and what tells their classes apart.
+#[derive(Debug)]
+pub struct Pictures {
+    /// The images.
+    pub images: Images,
+    classifier: OnceLock<Option<Classifier>>,
+}
+
+impl Pictures {
+    /// Of these images.
+    pub fn new(images: Images) -> Self {
+        Pictures { images, classifier: OnceLock::new() }
+    }
+
+    /// A classifier trained on them, at the first call; none where they are not of several classes.
+    pub fn classifier(&self) -> Option<&Classifier> {
+        let train = || {
+            let labels = self.images.labels()?;
+            let several = labels.iter().any(|label| *label != labels[0]);
+            several.then(|| Classifier::train(&self.images.points(), labels, 1))
+        };
+        self.classifier.get_or_init(train).as_ref()
+    }
 }
 
 impl Subject {
@@ -461,7 +491,25 @@ impl Experiment {
         if exact {
             check_gaussian(&self.data)?;
         }
+        self.check_lawless()?;
         Ok(())
+    }
+
+    /// Without data, a network can be held to its own flow alone.
+    fn check_lawless(&self) -> Result<()> {
+        let Some(subject) = self.data.iter().find(|d| d.lawless) else { return Ok(()) };
+        let fix = "name the data that the network was trained on: of = { name = \"digits\" }";
+        if self.inits.contains(&Init::Marginal) {
+            let why = format!("needs the law of the data, which {} does not know", subject.label);
+            return Err(BadInput::new("init", "marginal", why, format!("write init = \"prior\", or {fix}")));
+        }
+        match self.metrics.iter().find(|m| *m != "rmse" && *m != "median_error") {
+            Some(metric) => {
+                let why = format!("needs the law of the data, which {} does not know", subject.label);
+                Err(BadInput::new("metrics", metric, why, format!("leave it out, or {fix}")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Every run the experiment asks for, in the order of its rows.

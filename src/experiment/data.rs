@@ -1,11 +1,12 @@
 //! The data law of an experiment, from TOML.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::{Named, Subject, names};
+use super::{Named, Pictures, Subject, names};
 use crate::config;
 use crate::data::preset::{FourModes, Funnel, Lattice, RandomMixture, Ring, TwoMode};
 use crate::data::{self, Data, Mixture};
@@ -52,8 +53,23 @@ pub(super) fn read_subject(value: Value, folder: &Path, most_modes: Option<usize
     if is_network {
         return network::read(value, folder);
     }
-    let Named { label, value } = read_data(value, folder, most_modes)?;
-    Ok(Subject { label, value, lawless: false, engine: None })
+    let (law, images) = read_pictured(value, folder, most_modes)?;
+    Ok(Subject { label: law.label, value: law.value, images, lawless: false, engine: None })
+}
+
+/// A data law, and the images that it is of, where it is.
+fn read_pictured(
+    value: Value,
+    folder: &Path,
+    most_modes: Option<usize>,
+) -> Result<(Named<Data>, Option<Arc<Pictures>>)> {
+    match images::Set::in_table(&value, folder)? {
+        Some(set) => {
+            let pictures = Pictures::new(set.images.clone());
+            Ok((set.mixture()?, Some(Arc::new(pictures))))
+        }
+        None => Ok((read_data(value, folder, most_modes)?, None)),
+    }
 }
 
 /// Refuses data whose samplers have no exact law.

@@ -6,6 +6,7 @@ use crate::batch::{Batch, Rounding};
 use crate::metric::batches::Batches;
 use crate::noise::{Purpose, White};
 use crate::parallel;
+use crate::picture::View;
 use crate::run::{Ctx, Denoiser, Look};
 use crate::schedule::Schedule;
 use crate::solver::Sample;
@@ -19,6 +20,16 @@ pub trait Engine: Denoiser<Batch<f64>> + std::fmt::Debug + Send + Sync {
 
     /// Least and greatest `kappa = sigma/alpha` that it knows.
     fn range(&self) -> (f64, f64);
+
+    /// The forward process that it was trained on, where it has a name here.
+    fn schedule(&self) -> Option<Schedule> {
+        None
+    }
+
+    /// How its samples are images, where they are.
+    fn view(&self) -> Option<View> {
+        None
+    }
 
     /// Samples that it likes to run at a time.
     fn batch(&self) -> usize;

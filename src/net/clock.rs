@@ -42,7 +42,8 @@ impl Table {
             // lambda = ln(alpha/sigma), sigma^2 = 1 - alpha^2 without cancellation.
             log_alpha - 0.5 * (0.0 - (2.0 * log_alpha).exp_m1()).ln()
         });
-        let mut lambda: Vec<f64> = ends.collect();
+        // Entries without any image left (Lin et al. 2024) have no lambda.
+        let mut lambda: Vec<f64> = ends.filter(|l| l.is_finite()).collect();
         lambda.reverse();
         let curvature = curvatures(&lambda);
         Table { lambda, curvature }

@@ -14,9 +14,11 @@ use super::tensor::{Uploaded, Uploads, download, must, upload};
 use super::unet::UNet2DModel;
 use crate::any::Any;
 use crate::batch::Batch;
+use crate::data::images::Shape;
 use crate::error::{self, BadInput};
 use crate::monte_carlo::{Engine, NoRun, Start};
 use crate::noise::White;
+use crate::picture::View;
 use crate::real::Real;
 use crate::run::{Ctx, Denoiser};
 use crate::schedule::{Level, Schedule};
@@ -105,15 +107,6 @@ impl Network {
     /// Channels, height and width of an image.
     pub fn shape(&self) -> [usize; 3] {
         self.shape
-    }
-
-    /// Values of the darkest and the brightest pixel.
-    pub fn pixels(&self) -> (f64, f64) {
-        match self.scheduler.levels {
-            // score_sde's VE models are trained on images from 0 to 1.
-            Levels::Ve(..) => (0.0, 1.0),
-            _ => (-1.0, 1.0),
-        }
     }
 
     /// What the checkpoint was trained on.
@@ -325,6 +318,25 @@ impl Engine for Network {
 
     fn range(&self) -> (f64, f64) {
         self.range
+    }
+
+    fn schedule(&self) -> Option<Schedule> {
+        match &self.scheduler.levels {
+            Levels::Betas(betas) => {
+                betas.table(self.scheduler.num_train_timesteps).map(Schedule::DdpmDiscrete)
+            }
+            Levels::Ve(sigma_min, sigma_max) => {
+                Some(Schedule::Ve { sigma_min: *sigma_min, sigma_max: *sigma_max })
+            }
+            Levels::Edm(_) => Some(Schedule::Edm {}),
+        }
+    }
+
+    fn view(&self) -> Option<View> {
+        let [channels, height, width] = self.shape;
+        // score_sde's VE models are trained on images from 0 to 1.
+        let range = if let Levels::Ve(..) = self.scheduler.levels { (0.0, 1.0) } else { (-1.0, 1.0) };
+        Some(View { shape: Shape { channels, height, width }, range })
     }
 
     fn batch(&self) -> usize {

@@ -10,7 +10,7 @@ use toml::Value;
 
 use super::super::Subject;
 #[cfg(feature = "candle")]
-use super::{label, read_data, stem, take_label};
+use super::{label, read_pictured, stem, take_label};
 #[cfg(feature = "candle")]
 use crate::config;
 #[cfg(feature = "candle")]
@@ -70,7 +70,8 @@ pub(super) fn read(value: Value, folder: &Path) -> Result<Subject> {
         table.remove(key);
     }
     table.insert("checkpoint".into(), stem(&raw.checkpoint).into());
-    let law = raw.of.map(|of| read_data(of, folder, None)).transpose().map_err(|e| e.within("of"))?;
+    let law = raw.of.map(|of| read_pictured(of, folder, None)).transpose().map_err(|e| e.within("of"))?;
+    let (law, images) = law.map_or((None, None), |(law, images)| (Some(law), images));
     if let Some(law) = law.as_ref().filter(|law| law.value.dim() != numbers) {
         let why = format!("has {} coordinates, and images of the network {numbers}", law.value.dim());
         return Err(BadInput::about("of", why, "give the data that it was trained on"));
@@ -78,6 +79,7 @@ pub(super) fn read(value: Value, folder: &Path) -> Result<Subject> {
     let stands_in = || Ok(Data::Gaussian(Gaussian::new(vec![0.0; numbers], vec![1.0; numbers])?));
     Ok(Subject {
         label: given.unwrap_or_else(|| label("network", table)),
+        images,
         lawless: law.is_none(),
         value: law.map_or_else(stands_in, |law| Ok(law.value))?,
         engine: Some(Arc::new(network)),
