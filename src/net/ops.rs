@@ -7,13 +7,15 @@ mod host;
 mod linear;
 mod normalise;
 mod product;
+mod rearrange;
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, Result, Tensor, bail};
 
 use attention::Attention;
 use convolution::Convolution;
 use linear::Linear;
 use normalise::GroupNorm;
+use rearrange::{Double, Join};
 
 /// Correlation of images `x` (n, c, h, w) with kernels `w` (o, c, k, k), padded by zeros on all sides, plus `b`: (o), or
 /// (n, o) for a bias of each image's own, which adds an embedding for nothing.
@@ -21,10 +23,30 @@ use normalise::GroupNorm;
 /// # Errors
 /// Shapes that do not fit.
 pub fn conv2d(x: &Tensor, w: &Tensor, b: &Tensor, stride: usize, padding: usize) -> Result<Tensor> {
-    if !x.device().is_cpu() || padding >= w.dim(w.rank() - 1)? || stride == 0 {
+    conv2d_padded(x, w, b, stride, [padding; 2])
+}
+
+/// [`conv2d`] with so many zeros before the first and after the last pixel of either axis.
+///
+/// # Errors
+/// Shapes that do not fit.
+pub fn conv2d_padded(
+    x: &Tensor,
+    w: &Tensor,
+    b: &Tensor,
+    stride: usize,
+    padding: [usize; 2],
+) -> Result<Tensor> {
+    let ((_, _, height, width), (_, _, k, k_w), [before, after]) = (x.dims4()?, w.dims4()?, padding);
+    if k != k_w || stride == 0 || height.min(width) + before + after < k {
+        bail!(
+            "no {k} x {k} patch, each {stride}, in {height} x {width} pixels padded by {before} and {after}"
+        );
+    }
+    if !x.device().is_cpu() || before.max(after) >= k {
         return composed::conv2d(x, w, b, stride, padding);
     }
-    let op = Convolution { stride, padding: [padding; 2] };
+    let op = Convolution { stride, padding };
     host::computed([x, w, b], |[x, w, b]| x.apply_op3(w, b, op))
 }
 
@@ -60,7 +82,8 @@ pub fn linear(x: &Tensor, w: &Tensor, b: &Tensor) -> Result<Tensor> {
         rows.matmul(&w.t()?)?.broadcast_add(b)?
     };
     let mut shape = x.dims().to_vec();
-    *shape.last_mut().expect("an axis") = w.dim(0)?;
+    shape.pop();
+    shape.push(w.dim(0)?);
     y.reshape(shape)
 }
 
@@ -77,4 +100,26 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
     }
     let [q, k, v] = [q.transpose(2, 3)?, k.transpose(2, 3)?, v.transpose(2, 3)?];
     host::computed([&q, &k, &v], |[q, k, v]| q.apply_op3(k, v, Attention))?.transpose(2, 3)
+}
+
+/// Every pixel of `x` (n, c, h, w) twice in each direction: (n, c, 2h, 2w).
+///
+/// # Errors
+/// Not such a shape.
+pub fn double(x: &Tensor) -> Result<Tensor> {
+    if !x.device().is_cpu() {
+        return composed::double(x);
+    }
+    host::computed([x], |[x]| x.apply_op1(Double))
+}
+
+/// The channels of `a` (n, c, ..), then those of `b` (n, c', ..).
+///
+/// # Errors
+/// Shapes that do not fit.
+pub fn join(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if !a.device().is_cpu() {
+        return Tensor::cat(&[a, b], 1);
+    }
+    host::computed([a, b], |[a, b]| a.apply_op2(b, Join))
 }

@@ -8,7 +8,7 @@ use candle_core::{CpuStorage, CustomOp3, Device, Layout, Result, Shape, Tensor, 
 use pulp::{Simd, WithSimd};
 
 use super::host::{in_precision, read, values};
-use super::product::{Left, panel_width, times_panel};
+use super::product::{Left, REGISTERS, panel_width, times_panel};
 use crate::real::{Real, vectorised};
 
 /// `v softmax(k^T q / sqrt(d))` for `q`, `k`, `v` (n, heads, d, tokens). All contiguous.
@@ -106,8 +106,9 @@ impl<T: Real> Head<T> {
             times_panel(&keys, &queries, &mut scores);
             let (_, over_total) = vectorised(Exponentials { scores: &mut scores, scale: self.scale });
             times_panel(&values, &scores, &mut mixed);
-            scale_columns(&mut mixed, &over_total);
-            self.store(&mixed, first, y);
+            let rows = mixed.chunks_exact(self.width);
+            let mean = rows.flat_map(|row| row.iter().zip(&over_total).map(|(&sum, &over)| sum * over));
+            self.store(&mean.collect::<Vec<_>>(), first, y);
         }
     }
 
@@ -132,15 +133,9 @@ impl<T: Real> Head<T> {
             self.load(g, first, &mut right);
             times_panel(&keys, &left, &mut weights);
             let (peak, over_total) = vectorised(Exponentials { scores: &mut weights, scale: self.scale });
-            scale_columns(&mut weights, &over_total);
             times_panel(&values, &right, &mut slopes);
-            let here = &projection[first..first + self.width];
-            vectorised(QuerySlopes {
-                slopes: &mut slopes,
-                weights: &weights,
-                projection: here,
-                scale: self.scale,
-            });
+            let queries = [&projection[first..first + self.width], &over_total];
+            vectorised(QuerySlopes { slopes: &mut slopes, weights: &weights, queries, scale: self.scale });
             times_panel(&across, &slopes, &mut out);
             self.store(&out, first, dq);
             peaks.extend(peak);
@@ -156,7 +151,7 @@ impl<T: Real> Head<T> {
             vectorised(KeySlopes {
                 slopes: &mut slopes,
                 weights: &mut weights,
-                rows: [&projection, &peaks, &over_totals],
+                queries: [&projection, &peaks, &over_totals],
                 scale: self.scale,
             });
             times_panel(&arrived_across, &weights, &mut out);
@@ -197,15 +192,6 @@ impl<T: Real> Head<T> {
     }
 }
 
-/// Multiplies each column of a panel.
-fn scale_columns<T: Real>(panel: &mut [T], by: &[T]) {
-    for row in panel.chunks_exact_mut(by.len()) {
-        for (x, &by) in row.iter_mut().zip(by) {
-            *x = *x * by;
-        }
-    }
-}
-
 /// `e^(scale (score - peak))` of each score, with the peaks of the columns and one over the sums.
 struct Exponentials<'a, T> {
     scores: &'a mut [T],
@@ -218,17 +204,17 @@ impl<T: Real> WithSimd for Exponentials<'_, T> {
     fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
         let Self { scores, scale } = self;
         let by = T::splat(simd, scale);
-        let mut rows = T::registers_mut::<S>(scores).as_chunks_mut::<2>().0.iter_mut();
+        let mut rows = T::registers_mut::<S>(scores).as_chunks_mut::<REGISTERS>().0.iter_mut();
         let Some(first) = rows.next() else { return Default::default() };
         let peak = rows.fold(*first, |peak, row| std::array::from_fn(|i| T::larger(simd, peak[i], row[i])));
-        for row in T::registers_mut::<S>(scores).as_chunks_mut::<2>().0 {
+        for row in T::registers_mut::<S>(scores).as_chunks_mut::<REGISTERS>().0 {
             *row = std::array::from_fn(|i| T::times(simd, by, T::minus(simd, row[i], peak[i])));
         }
         for x in scores.iter_mut() {
             *x = x.exp();
         }
-        let mut total = [T::splat(simd, T::ZERO); 2];
-        for row in T::registers::<S>(scores).as_chunks::<2>().0 {
+        let mut total = [T::splat(simd, T::ZERO); REGISTERS];
+        for row in T::registers::<S>(scores).as_chunks::<REGISTERS>().0 {
             total = std::array::from_fn(|i| T::plus(simd, total[i], row[i]));
         }
         let one = T::splat(simd, T::ONE);
@@ -237,18 +223,19 @@ impl<T: Real> WithSimd for Exponentials<'_, T> {
 }
 
 #[inline(always)]
-fn stored<S: Simd, T: Real>(row: [T::Register<S>; 2]) -> Vec<T> {
+fn stored<S: Simd, T: Real>(row: [T::Register<S>; REGISTERS]) -> Vec<T> {
     let mut values = vec![T::ZERO; size_of_val(&row) / size_of::<T>()];
     T::registers_mut::<S>(&mut values).copy_from_slice(&row);
     values
 }
 
-/// The gradient of scores (keys, queries), in place of that of their weights: `scale weight (slope - projection)`.
+/// The gradient of scores (keys, queries), in place of that of their weights, those as [`Exponentials`] leave them:
+/// `scale weight (slope - projection)`.
 struct QuerySlopes<'a, T> {
     slopes: &'a mut [T],
     weights: &'a [T],
-    /// Of each query: the product of its result and that result's gradient.
-    projection: &'a [T],
+    /// Of each query: the product of its result and that result's gradient, and one over its sum.
+    queries: [&'a [T]; 2],
     scale: T,
 }
 
@@ -256,11 +243,15 @@ impl<T: Real> WithSimd for QuerySlopes<'_, T> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let (by, projection) = (T::splat(simd, self.scale), T::registers::<S>(self.projection));
-        let slopes = T::registers_mut::<S>(self.slopes).as_chunks_mut::<2>().0;
-        for (slope, weight) in slopes.iter_mut().zip(T::registers::<S>(self.weights).as_chunks::<2>().0) {
+        let [projection, over_total] = self.queries.map(T::registers::<S>);
+        let by = T::splat(simd, self.scale);
+        let by: [_; REGISTERS] = std::array::from_fn(|i| T::times(simd, by, over_total[i]));
+        let slopes = T::registers_mut::<S>(self.slopes).as_chunks_mut::<REGISTERS>().0;
+        for (slope, weight) in
+            slopes.iter_mut().zip(T::registers::<S>(self.weights).as_chunks::<REGISTERS>().0)
+        {
             *slope = std::array::from_fn(|i| {
-                T::times(simd, T::times(simd, by, weight[i]), T::minus(simd, slope[i], projection[i]))
+                T::times(simd, T::times(simd, by[i], weight[i]), T::minus(simd, slope[i], projection[i]))
             });
         }
     }
@@ -270,8 +261,8 @@ impl<T: Real> WithSimd for QuerySlopes<'_, T> {
 struct KeySlopes<'a, T> {
     slopes: &'a mut [T],
     weights: &'a mut [T],
-    /// Of each query: as above, its peak, and one over its sum.
-    rows: [&'a [T]; 3],
+    /// Of each query: the product as above, its peak, and one over its sum.
+    queries: [&'a [T]; 3],
     scale: T,
 }
 
@@ -279,17 +270,19 @@ impl<T: Real> WithSimd for KeySlopes<'_, T> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { slopes, weights, rows: [projection, peaks, over_totals], scale } = self;
+        let Self { slopes, weights, queries: [projection, peaks, over_totals], scale } = self;
         let by = T::splat(simd, scale);
-        for (row, &peak) in T::registers_mut::<S>(weights).as_chunks_mut::<2>().0.iter_mut().zip(peaks) {
+        for (row, &peak) in
+            T::registers_mut::<S>(weights).as_chunks_mut::<REGISTERS>().0.iter_mut().zip(peaks)
+        {
             let peak = T::splat(simd, peak);
             *row = row.map(|x| T::times(simd, by, T::minus(simd, x, peak)));
         }
         for x in weights.iter_mut() {
             *x = x.exp();
         }
-        let weights = T::registers_mut::<S>(weights).as_chunks_mut::<2>().0;
-        let panels = weights.iter_mut().zip(T::registers_mut::<S>(slopes).as_chunks_mut::<2>().0);
+        let weights = T::registers_mut::<S>(weights).as_chunks_mut::<REGISTERS>().0;
+        let panels = weights.iter_mut().zip(T::registers_mut::<S>(slopes).as_chunks_mut::<REGISTERS>().0);
         for ((weight, slope), (&projection, &over_total)) in panels.zip(projection.iter().zip(over_totals)) {
             let (projection, over_total) = (T::splat(simd, projection), T::splat(simd, over_total));
             *weight = weight.map(|x| T::times(simd, x, over_total));

@@ -2,8 +2,19 @@
 
 use candle_core::{D, Result, Tensor};
 
-pub(super) fn conv2d(x: &Tensor, w: &Tensor, b: &Tensor, stride: usize, padding: usize) -> Result<Tensor> {
-    let y = x.conv2d(w, padding, stride, 1, 1)?;
+pub(super) fn conv2d(
+    x: &Tensor,
+    w: &Tensor,
+    b: &Tensor,
+    stride: usize,
+    padding: [usize; 2],
+) -> Result<Tensor> {
+    let [before, after] = padding;
+    let y = if before == after {
+        x.conv2d(w, before, stride, 1, 1)?
+    } else {
+        x.pad_with_zeros(2, before, after)?.pad_with_zeros(3, before, after)?.conv2d(w, 0, stride, 1, 1)?
+    };
     y.broadcast_add(&b.reshape(((), w.dim(0)?, 1, 1))?)
 }
 
@@ -30,4 +41,10 @@ pub(super) fn attention(q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
     let logits = (q.matmul(&k.t()?)? * scale)?;
     let weights = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?.exp()?;
     weights.broadcast_div(&weights.sum_keepdim(D::Minus1)?)?.matmul(v)
+}
+
+/// By broadcasting: the backward of candle's `upsample_nearest2d` overwrites what other users of its argument have added.
+pub(super) fn double(x: &Tensor) -> Result<Tensor> {
+    let (n, c, h, w) = x.dims4()?;
+    x.reshape((n, c, h, 1, w, 1))?.broadcast_as((n, c, h, 2, w, 2))?.reshape((n, c, 2 * h, 2 * w))
 }

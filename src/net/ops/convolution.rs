@@ -13,10 +13,11 @@ use crate::real::Real;
 /// Images are treated together until they have so many pixels.
 const PIXELS: usize = 1024;
 
-/// Images `x` (n, c, h, w) with kernels `w` (o, c, k, k), plus `b`, (o) or (n, o). All contiguous.
+/// Images `x` (n, c, h, w) with kernels `w` (o, c, k, k), plus `b`, (o) or (n, o). All contiguous, `w` square.
 pub(super) struct Convolution {
+    /// At least 1.
     pub stride: usize,
-    /// Zeros before and after each axis; fewer than `k`.
+    /// Zeros before and after each axis: fewer than `k`, and as many as it takes for one patch.
     pub padding: [usize; 2],
 }
 
@@ -76,11 +77,11 @@ impl Convolution {
     /// Images, kernels and patches.
     fn patches(&self, x: &Shape, w: &Shape) -> Result<(usize, usize, Patches)> {
         let (n, c, height, width) = x.dims4()?;
-        let (o, c_w, k, k_w) = w.dims4()?;
+        let (o, c_w, k, _) = w.dims4()?;
         let [before, after] = self.padding;
         let padded = [height + before + after, width + before + after];
-        if c != c_w || k != k_w || k <= before.max(after) || padded.iter().any(|&size| size < k) {
-            bail!("images of shape {x:?} with kernels of shape {w:?}, padded by {before} and {after}");
+        if c != c_w {
+            bail!("images of shape {x:?} with kernels of shape {w:?}");
         }
         let out = padded.map(|size| (size - k) / self.stride + 1);
         let patches =

@@ -55,7 +55,7 @@ pub struct Run {
 /// The longest length of runs that `columns` side by side can be cut into.
 pub fn run_length<T: Real>(columns: usize) -> usize {
     let width = panel_width::<T>();
-    [16, 8, 4, 2].into_iter().find(|&l| columns.is_multiple_of(l) && width % l == 0).unwrap_or(1)
+    [16, 8, 4, 2].into_iter().find(|&l| columns.is_multiple_of(l) && width.is_multiple_of(l)).unwrap_or(1)
 }
 
 /// The left factor, packed: strips of rows whose entries of one k lie side by side.
@@ -95,7 +95,7 @@ fn strips(rows: usize, tallest: usize) -> impl Iterator<Item = (usize, usize)> {
 }
 
 /// Registers of columns in a panel.
-const REGISTERS: usize = 2;
+pub const REGISTERS: usize = 2;
 
 /// Rows of the tallest strip and columns of a panel, such that a tile's sums and operands fit the registers.
 #[inline(always)]
