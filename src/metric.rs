@@ -59,6 +59,14 @@ pub const SAMPLED: &[(&str, &str)] = &[
     ),
     ("sliced_w2", "sliced W2 to the exact marginal, above the sampling floor; on the line W2 itself"),
     ("sliced_w1", "sliced W1, likewise"),
+    (
+        "frechet",
+        "squared Frechet distance of means and covariances (as FID) to the exact marginal's, above the sampling floor",
+    ),
+    (
+        "frechet_features",
+        "likewise of the features that a small classifier, trained on the labelled images that the data are, makes of samples",
+    ),
     ("energy", "squared energy distance, unbiased"),
     ("mmd", "squared maximum mean discrepancy, Gaussian kernel of median bandwidth, unbiased"),
     ("ks", "Kolmogorov-Smirnov: the largest statistic of a coordinate, and its p-value"),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::cell::Cell;
-use crate::batch::Batch;
+use crate::batch::{Batch, LANES};
 use crate::data::Data;
 use crate::flow::{self, NoFlow};
 use crate::monte_carlo::{Engine, Run, Sampling};
@@ -18,8 +18,18 @@ pub struct Flows {
     known: HashMap<String, Ends>,
 }
 
-/// Exact ends of the first so many starts, one after the other; or why there are none.
-pub(super) type Ends = Result<Vec<f64>, String>;
+/// Exact ends of the first so many starts, or why there are none.
+pub(super) type Ends = Result<Followed, String>;
+
+/// Where a flow took the first so many starts of a run.
+#[derive(Debug)]
+pub(super) struct Followed {
+    /// One after the other.
+    pub(super) rows: Vec<f64>,
+    /// What is not known of them, where it is more than round-off: how far a tenth of the accuracy takes them elsewhere, root mean
+    /// square.
+    pub(super) unsure: Option<f64>,
+}
 
 /// Samples times components times coordinates that are followed by integration, at most: a minute or so.
 const MOST_WORK: usize = 1 << 29;
@@ -58,7 +68,7 @@ fn ends(run: &Run<Handle>, folder: Option<&Path>) -> Ends {
         Some(folder) if run.data.mixture().is_some() => flow::cached(folder, run.data, from, to, &starts),
         _ => flow::reference(run.data, from, to, &starts),
     };
-    end.map(|x| x.to_rows()).map_err(|why| why.to_string())
+    end.map(|x| Followed { rows: x.to_rows(), unsure: None }).map_err(|why| why.to_string())
 }
 
 /// Where the flow of an engine's own model takes them.
@@ -69,19 +79,33 @@ fn ends_on(
     starts: &Batch<f64>,
     folder: Option<&Path>,
 ) -> Ends {
-    let tolerance = engine.tolerance();
-    let compute = || {
-        let mut end = Err(NoFlow::Storage("nothing was run".into()));
-        let mut run = || end = flow::integrate_engine(engine, data, from, to, starts, tolerance);
-        engine.guarded(&mut run).map_err(|why| NoFlow::Device(why.to_string()))?;
-        end
+    let flow = |starts: &Batch<f64>, tolerance: f64| {
+        let compute = || {
+            let mut end = Err(NoFlow::Storage("nothing was run".into()));
+            let mut run = || end = flow::integrate_engine(engine, data, from, to, starts, tolerance);
+            engine.guarded(&mut run).map_err(|why| NoFlow::Device(why.to_string()))?;
+            end
+        };
+        let content = [engine.bytes(), data.bytes(), tolerance.to_le_bytes().to_vec()].concat();
+        let end = match folder {
+            Some(folder) => flow::cached_as(folder, &content, from, to, starts, compute),
+            None => compute(),
+        };
+        end.map(|x| x.to_rows()).map_err(|why| why.to_string())
     };
-    let content = [engine.bytes(), data.bytes(), tolerance.to_le_bytes().to_vec()].concat();
-    let end = match folder {
-        Some(folder) => flow::cached_as(folder, &content, from, to, starts, compute),
-        None => compute(),
-    };
-    end.map(|x| x.to_rows()).map_err(|why| why.to_string())
+    let rows = flow(starts, engine.tolerance())?;
+    let few = Batch::from_rows(data.dim(), first_of(starts)).numbered(starts.first());
+    let coarse = flow(&few, 10.0 * engine.tolerance())?;
+    let squares = coarse.iter().zip(&rows).map(|(x, y)| (x - y).powi(2)).sum::<f64>();
+    let unsure = (squares / few.len() as f64).sqrt();
+    Ok(Followed { rows, unsure: Some(unsure) })
+}
+
+/// A block of samples: enough to see what is not known of all.
+fn first_of(starts: &Batch<f64>) -> Vec<f64> {
+    let mut rows = starts.to_rows();
+    rows.truncate(LANES * starts.dim());
+    rows
 }
 
 /// Values that are kept where metrics need all samples at once (256 MiB): further samples still count in metrics that
