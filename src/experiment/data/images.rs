@@ -70,8 +70,9 @@ impl Set {
         let (count, numbers) = (self.images.len(), self.images.shape().numbers());
         if !fits(count, numbers) {
             let most = (1..count).rev().find(|n| fits(*n, numbers)).unwrap_or(0);
-            let why = format!("is missing: {count} points of {numbers} numbers are too many for one law");
-            let fix = format!("add count = {most} or less, or ask for a gaussian of it");
+            let why =
+                format!("is missing or too large: {count} points of {numbers} numbers are too many to hold");
+            let fix = format!("give count = {most} or less, or a gaussian of the set");
             return Err(BadInput::about("count", why, fix));
         }
         let law = empirical::kernels(self.images.points(), self.std)?;
