@@ -338,7 +338,7 @@ fn schedulers_survive_being_written() {
         Scheduler::ddpm(trained, 2, Prediction::VPrediction),
         Scheduler::edm(Edm { sigma_min: 0.01, sigma_max: 50.0, sigma_data: 0.25 }),
         Scheduler::ve(0.02, 100.0),
-        Scheduler { clip_sample: true, clip_sample_range: 2.0, ..Scheduler::assumed() },
+        Scheduler { clip_sample: true, clip_sample_range: 2.0, ..Scheduler::assume() },
         Scheduler::from_json(
             r#"{"_class_name": "DPMSolverMultistepScheduler", "solver_order": 3, "thresholding": true}"#,
         )

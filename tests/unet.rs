@@ -28,8 +28,11 @@ fn open(case: &Path, dtype: DType) -> Checkpoint {
     Checkpoint::open(case.to_str().unwrap(), CPU, dtype).unwrap()
 }
 
+/// Names and shapes.
+type Parameters = Vec<(String, Vec<usize>)>;
+
 /// Inputs and outputs by name, and the parameters that diffusers lists.
-fn io(case: &Path) -> (BTreeMap<String, Tensor>, Vec<(String, Vec<usize>)>) {
+fn io(case: &Path) -> (BTreeMap<String, Tensor>, Parameters) {
     let bytes = std::fs::read(case.join("io.safetensors")).unwrap();
     let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
     let layout = serde_json::from_str(&header.metadata().as_ref().unwrap()["layout"]).unwrap();

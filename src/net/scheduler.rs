@@ -171,7 +171,7 @@ impl Scheduler {
     }
 
     /// What diffusers' `DDPMScheduler` is without a configuration, marked as assumed.
-    pub fn assumed() -> Self {
+    pub fn assume() -> Self {
         Scheduler {
             assumed: true,
             clip_sample: true,

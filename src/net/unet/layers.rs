@@ -177,7 +177,7 @@ pub(super) struct Norm {
 
 impl Norm {
     pub fn new(l: &mut Layout, at: &str, channels: usize, groups: usize, eps: f64) -> error::Result<Self> {
-        if groups == 0 || channels % groups != 0 {
+        if groups == 0 || !channels.is_multiple_of(groups) {
             let why = format!("does not divide the {channels} channels of {at}");
             let fix =
                 "choose groups and block_out_channels that divide each other (up blocks join two levels)";

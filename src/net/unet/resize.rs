@@ -39,7 +39,7 @@ pub(super) fn double(x: &Tensor) -> Result<Tensor> {
     x.affine(1.0, 0.0)?.upsample_nearest2d(2 * h, 2 * w)
 }
 
-/// [`double`] on the processor: candle's own backward is a convolution a channel, ten times slower.
+/// [`double`] on the processor: candle's own backward is a convolution a channel, several times slower.
 struct Nearest;
 
 impl CustomOp1 for Nearest {
