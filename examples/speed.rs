@@ -14,7 +14,7 @@ use scorebench::batch::{self, Batch, LANES, Lanes};
 use scorebench::data::{Covariance, Data, Mixture};
 use scorebench::grid::Grid;
 use scorebench::law::Init;
-use scorebench::monte_carlo::{Precision, Run, Sampling};
+use scorebench::monte_carlo::{Model, Precision, Run, Sampling};
 use scorebench::noise::{Purpose, White};
 use scorebench::parallel;
 use scorebench::real::{Real, vectorised};
@@ -76,7 +76,7 @@ impl Job {
         let run = Run {
             solver,
             data: &self.data,
-            wrong: None,
+            model: Model::Exact,
             schedule: &SCHEDULE,
             levels: &self.levels,
             init: Init::Prior,

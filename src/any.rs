@@ -2,6 +2,9 @@
 //!
 //! A new backend is one more variant of [`Any`] and one `variant!` line.
 
+#[cfg(feature = "candle")]
+use candle_core::Tensor;
+
 use crate::affine::Affine;
 use crate::batch::{Batch, Precision};
 use crate::run::{Ctx, Denoiser, Noise, Recorded};
@@ -17,6 +20,9 @@ pub enum Any {
     F64(State<Batch<f64>>),
     /// Samples in `f32`.
     F32(State<Batch<f32>>),
+    /// Samples on a device.
+    #[cfg(feature = "candle")]
+    Tensor(State<Tensor>),
 }
 
 /// A space whose states [`Any`] holds.
@@ -57,6 +63,8 @@ macro_rules! variant {
 variant!(Backend for Affine: Affine of Affine);
 variant!(Precision for f64: F64 of Batch<f64>);
 variant!(Precision for f32: F32 of Batch<f32>);
+#[cfg(feature = "candle")]
+variant!(Backend for Tensor: Tensor of Tensor);
 
 impl<R: Precision> Backend for Batch<R> {
     fn wrap(x: State<Self>) -> Any {
@@ -76,6 +84,8 @@ impl Space for Any {
             Any::Affine(_) => combine_as::<Affine>(terms),
             Any::F64(_) => combine_as::<Batch<f64>>(terms),
             Any::F32(_) => combine_as::<Batch<f32>>(terms),
+            #[cfg(feature = "candle")]
+            Any::Tensor(_) => combine_as::<Tensor>(terms),
         }
     }
 
@@ -84,6 +94,8 @@ impl Space for Any {
             Any::Affine(x) => x.0.rms(look),
             Any::F64(x) => x.0.rms(look),
             Any::F32(x) => x.0.rms(look),
+            #[cfg(feature = "candle")]
+            Any::Tensor(x) => x.0.rms(look),
         }
     }
 

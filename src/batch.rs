@@ -9,7 +9,7 @@ use std::ops::{Deref, DerefMut};
 use crate::any::{Any, Backend};
 use crate::real::{Real, vectorised};
 use crate::run::{Ctx, Recorded};
-use crate::state::{Space, State};
+use crate::state::{Lin, Space, State};
 
 /// Samples in a block.
 pub const LANES: usize = 32;
@@ -208,9 +208,17 @@ impl<R: Real, F: FnMut(&[Lanes<R>], &mut [Lanes<R>])> pulp::NullaryFnOnce for Ma
     }
 }
 
-/// `to = sum_k c_k v_k`, up to four terms in a pass.
+/// `to = sum_k c_k v_k` over values in any order, up to four terms in a pass: what combinations on the host are, whatever
+/// holds the values.
+///
+/// # Panics
+/// If there are no terms.
+pub(crate) fn combine<R: Real>(terms: &[(f64, &[R])], to: &mut [R]) {
+    vectorised(Combine { terms, to });
+}
+
 struct Combine<'a, R> {
-    terms: &'a [(f64, &'a Batch<R>)],
+    terms: &'a [(f64, &'a [R])],
     to: &'a mut [R],
 }
 
@@ -220,7 +228,7 @@ impl<R: Real> pulp::NullaryFnOnce for Combine<'_, R> {
     fn call(self) {
         let Combine { terms, to } = self;
         let (wide, rest) = terms.split_at(terms.len().min(4));
-        let of = |k: usize| (R::from_f64(wide[k].0), wide[k].1.blocks.as_flattened());
+        let of = |k: usize| (R::from_f64(wide[k].0), wide[k].1);
         match wide.len() {
             1 => {
                 let (a, x) = of(0);
@@ -249,7 +257,7 @@ impl<R: Real> pulp::NullaryFnOnce for Combine<'_, R> {
         }
         for (c, v) in rest {
             let c = R::from_f64(*c);
-            for (to, x) in to.iter_mut().zip(v.blocks.as_flattened()) {
+            for (to, x) in to.iter_mut().zip(*v) {
                 *to = c.mul_add(*x, *to);
             }
         }
@@ -272,7 +280,11 @@ impl<R: Precision> Space for Batch<R> {
         let shape = |w: &Self| (w.dim, w.first, w.len);
         assert!(terms.iter().all(|(_, w)| shape(w) == shape(v)), "batches of different shapes were combined");
         let mut out = v.like();
-        vectorised(Combine { terms, to: out.blocks.as_flattened_mut() });
+        let mut flat = [(0.0, &[][..]); Lin::<Any>::MAX];
+        for (slot, (c, v)) in flat.iter_mut().zip(terms) {
+            *slot = (*c, v.blocks.as_flattened());
+        }
+        combine(&flat[..terms.len()], out.blocks.as_flattened_mut());
         out.rounding.apply(&mut out.blocks);
         out
     }

@@ -16,16 +16,20 @@
 //! ```
 
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 use toml::{Table, Value};
 
 use crate::config;
+use crate::data::classifier::Classifier;
+use crate::data::images::Images;
 use crate::data::{Data, Perturbation};
 use crate::error::{BadInput, Result};
 use crate::grid::Grid;
 use crate::law::Init;
 use crate::metric;
+use crate::monte_carlo::Engine;
 use crate::record::{OrderRow, Row};
 use crate::schedule::{Level, Schedule};
 use crate::solver::{Handle, registry};
@@ -38,12 +42,14 @@ mod flows;
 mod ladder;
 mod mode;
 mod sampled;
+pub(crate) mod sampler;
 mod spectrum;
 
-use data::{check_gaussian, read_data};
+use data::{check_gaussian, read_subject};
 use ladder::{read_counts, read_grid};
 
 pub use cell::Cell;
+pub use data::read_images;
 pub use figure::FigureKind;
 pub use flows::Flows;
 pub use ladder::Ladder;
@@ -61,7 +67,7 @@ pub struct Experiment {
     /// What was found, for readers of the results.
     pub analysis: String,
     /// Data laws, with labels.
-    pub data: Vec<Named<Data>>,
+    pub data: Vec<Subject>,
     /// Forward processes, with labels.
     pub schedules: Vec<Named<Schedule>>,
     /// Grids, with labels and step counts (none for explicit lists).
@@ -93,6 +99,73 @@ pub struct Named<T> {
     pub label: String,
     /// The value.
     pub value: T,
+}
+
+/// What is sampled: a data law as its exact score knows it, or as a network does that was trained on it.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// Name and distinguishing parameters.
+    pub label: String,
+    /// The data law.
+    pub value: Data,
+    /// The images that the data are, where they are.
+    pub images: Option<Arc<Pictures>>,
+    /// Whether the law only stands for one that nobody gave: there is nothing to measure samples against.
+    pub lawless: bool,
+    /// The model that stands for the exact score, where one does.
+    pub engine: Option<Arc<dyn Engine>>,
+}
+
+/// Images, and what tells their classes apart.
+#[derive(Debug)]
+pub struct Pictures {
+    /// The images.
+    pub images: Images,
+    classifier: OnceLock<Option<Classifier>>,
+}
+
+impl Pictures {
+    /// Of these images.
+    pub fn new(images: Images) -> Self {
+        Pictures { images, classifier: OnceLock::new() }
+    }
+
+    /// A classifier trained on them, at the first call; none where they are not of several classes.
+    pub fn classifier(&self) -> Option<&Classifier> {
+        let train = || {
+            let labels = self.images.labels()?;
+            let several = labels.iter().any(|label| *label != labels[0]);
+            several.then(|| Classifier::train(&self.images.points(), labels, 1))
+        };
+        self.classifier.get_or_init(train).as_ref()
+    }
+}
+
+impl Subject {
+    /// All that numbers about it follow from, for content keys.
+    pub fn bytes(&self) -> Vec<u8> {
+        let engine = self.engine.as_ref().map_or_else(Vec::new, |engine| engine.bytes());
+        [self.value.bytes(), engine].concat()
+    }
+
+    /// A network knows the noise that it was trained on.
+    fn check_range(&self, levels: &[Level]) -> Result<()> {
+        let Some(engine) = &self.engine else { return Ok(()) };
+        let ((low, high), [first, last]) = (engine.range(), [&levels[0], &levels[levels.len() - 1]]);
+        let slack = 1.0 + 1e-6;
+        let ends =
+            [(first.kappa(), first.kappa() > high * slack), (last.kappa(), last.kappa() < low / slack)];
+        // Without noise nothing is asked of a model.
+        match ends.into_iter().find(|(kappa, outside)| *outside && *kappa != 0.0) {
+            Some((kappa, _)) => {
+                let why =
+                    format!("reaches sigma/alpha = {kappa:.4e}, which {} was not trained on", self.label);
+                let fix = format!("stay between {low:.4e} and {high:.4e}");
+                Err(BadInput::about("", why, fix))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// A solver of an experiment.
@@ -250,7 +323,7 @@ impl Experiment {
             name: name.into(),
             question: raw.question,
             analysis: raw.analysis,
-            data: each("data", raw.data, |v| read_data(v, folder, quick.as_ref().and_then(|q| q.modes)))?,
+            data: each("data", raw.data, |v| read_subject(v, folder, quick.as_ref().and_then(|q| q.modes)))?,
             schedules: each("schedule", raw.schedule, read_schedule)?,
             grids: each("grid", raw.grid, |v| read_grid(v, quick.as_ref().and_then(|q| q.steps.as_deref())))?,
             modes: match raw.mode {
@@ -358,6 +431,10 @@ impl Experiment {
                         check_cost(&spec.solver, levels.len() - 1).map_err(|e| e.within(&solver))?;
                         check_defined(&spec.solver, schedule, &grid.label, &levels)
                             .map_err(|e| e.within(&solver))?;
+                        self.data
+                            .iter()
+                            .try_for_each(|d| d.check_range(&levels))
+                            .map_err(|e| e.within(&key))?;
                     }
                 }
             }
@@ -367,7 +444,7 @@ impl Experiment {
 
     /// Labels of the data as rows have them.
     fn data_labels(&self) -> Vec<String> {
-        let each = |d: &Named<Data>| {
+        let each = |d: &Subject| {
             let label = d.label.clone();
             self.perturbations.iter().map(move |p| cell::data_label(&label, p.as_ref())).collect::<Vec<_>>()
         };
@@ -414,7 +491,25 @@ impl Experiment {
         if exact {
             check_gaussian(&self.data)?;
         }
+        self.check_lawless()?;
         Ok(())
+    }
+
+    /// Without data, a network can be held to its own flow alone.
+    fn check_lawless(&self) -> Result<()> {
+        let Some(subject) = self.data.iter().find(|d| d.lawless) else { return Ok(()) };
+        let fix = "name the data that the network was trained on: of = { name = \"digits\" }";
+        if self.inits.contains(&Init::Marginal) {
+            let why = format!("needs the law of the data, which {} does not know", subject.label);
+            return Err(BadInput::new("init", "marginal", why, format!("write init = \"prior\", or {fix}")));
+        }
+        match self.metrics.iter().find(|m| *m != "rmse" && *m != "median_error") {
+            Some(metric) => {
+                let why = format!("needs the law of the data, which {} does not know", subject.label);
+                Err(BadInput::new("metrics", metric, why, format!("leave it out, or {fix}")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Every run the experiment asks for, in the order of its rows.

@@ -21,6 +21,7 @@
 
 use crate::batch::{Batch, LANES};
 use crate::data::{CLEAN, Data};
+use crate::monte_carlo::Engine;
 use crate::parallel;
 use crate::schedule::Level;
 use crate::solver::adaptive::Control;
@@ -29,7 +30,7 @@ use crate::state::{Lin, State};
 
 mod cache;
 
-pub use cache::cached;
+pub use cache::{cached, cached_as};
 
 /// What [`reference()`] tolerates as local error of a step, relative to the size of samples. Halving it moves results by
 /// less than 5e-13 of that size (`tests/flow.rs`), times what the flow itself magnifies.
@@ -67,6 +68,9 @@ pub enum NoFlow {
         /// The last step tried.
         step: f64,
     },
+    /// The device of a network failed.
+    #[error("{0}")]
+    Device(String),
     /// The file of a cached flow cannot be written.
     #[error("{0}")]
     Storage(String),
@@ -127,23 +131,56 @@ pub fn integrate(
     let size = (data.second_moment(&CLEAN) / data.dim() as f64).sqrt();
     let size = if size > 0.0 { size } else { 1.0 };
     let bound = |level: &Level| level.lambda().clamp(-40.0 - size.ln(), 40.0 - size.ln());
-    let (start, end) = (bound(from), bound(to));
-    let (shrink, grow) = (1.0 / from.alpha.hypot(from.sigma), to.alpha.hypot(to.sigma));
-    let table = tableau::named("dop853").expect("it is in the list");
-    let flow = Integrator { data, table, control: Control::pi(tolerance, 0.0, 8) };
-    by_blocks(x, |block| {
-        let u = (shrink * &State(block)).eval();
-        Ok((grow * &flow.run(start, end, u)?).eval().0)
-    })
+    let flow = Integrator::new(data, None, tolerance);
+    flow.carry([bound(from), bound(to)], from, to, x)
+}
+
+/// The flow of an engine's model between two levels with noise, as [`integrate`]: relative to the size that samples of `data`
+/// have, the law that it was made for.
+///
+/// # Errors
+/// See [`NoFlow`].
+pub fn integrate_engine(
+    engine: &dyn Engine,
+    data: &Data,
+    from: &Level,
+    to: &Level,
+    x: &Batch<f64>,
+    tolerance: f64,
+) -> Result<Batch<f64>, NoFlow> {
+    check(data, x)?;
+    let flow = Integrator::new(data, Some(engine), tolerance);
+    flow.carry([from.lambda(), to.lambda()], from, to, x)
 }
 
 struct Integrator<'a> {
     data: &'a Data,
+    engine: Option<&'a dyn Engine>,
     table: &'static Tableau,
     control: Control,
 }
 
-impl Integrator<'_> {
+impl<'a> Integrator<'a> {
+    fn new(data: &'a Data, engine: Option<&'a dyn Engine>, tolerance: f64) -> Self {
+        let table = tableau::named("dop853").expect("it is in the list");
+        Integrator { data, engine, table, control: Control::pi(tolerance, 0.0, 8) }
+    }
+
+    /// Every sample, from and to these lambdas.
+    fn carry(
+        &self,
+        [start, end]: [f64; 2],
+        from: &Level,
+        to: &Level,
+        x: &Batch<f64>,
+    ) -> Result<Batch<f64>, NoFlow> {
+        let (shrink, grow) = (1.0 / from.alpha.hypot(from.sigma), to.alpha.hypot(to.sigma));
+        by_blocks(x, |block| {
+            let u = (shrink * &State(block)).eval();
+            Ok((grow * &self.run(start, end, u)?).eval().0)
+        })
+    }
+
     /// `u` at `end` of one block of samples.
     fn run(&self, start: f64, end: f64, mut u: State<Batch<f64>>) -> Result<State<Batch<f64>>, NoFlow> {
         let (mut lambda, mut last, mut rejected) = (start, 1e-4f64, false);
@@ -178,7 +215,10 @@ impl Integrator<'_> {
 
     fn slope(&self, u: &State<Batch<f64>>, lambda: f64) -> State<Batch<f64>> {
         let at = normalised(lambda);
-        let d = self.data.model().denoise(u, &at);
+        let d = match self.engine {
+            Some(engine) => engine.denoise(u, &at),
+            None => self.data.model().denoise(u, &at),
+        };
         (at.alpha * &d - at.alpha * at.alpha * u).eval()
     }
 

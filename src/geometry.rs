@@ -254,6 +254,7 @@ mod tests {
     use crate::data::{Covariance, Gaussian, Mixture};
     use crate::grid::Grid;
     use crate::law::Init;
+    use crate::monte_carlo::Model;
     use crate::monte_carlo::Sampling;
     use crate::solver::registry;
 
@@ -270,7 +271,7 @@ mod tests {
 
     fn run<'a>(solver: &'a Handle, data: &'a Data, levels: &'a [Level]) -> Run<'a, Handle> {
         let sampling = Sampling { samples: 40, seed: 3, ..Sampling::default() };
-        Run { solver, data, wrong: None, schedule: &SCHEDULE, levels, init: Init::Marginal, sampling }
+        Run { solver, data, model: Model::Exact, schedule: &SCHEDULE, levels, init: Init::Marginal, sampling }
     }
 
     #[test]

@@ -61,6 +61,7 @@ pub mod net;
 pub mod noise;
 pub mod order;
 pub mod parallel;
+pub mod picture;
 pub mod plot;
 pub mod reach;
 pub mod real;

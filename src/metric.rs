@@ -9,6 +9,8 @@
 //! | | [`kolmogorov`]: Kolmogorov-Smirnov | p-value |
 //! | rows and rows | [`kernel`]: energy distance, MMD, unbiased | blocks; influence on the line |
 //! | rows of pairs | [`paired`]: RMSE, differences; KL from log densities | rows |
+//! | rows and rows, or a law | [`frechet`]: squared Frechet distance of the Gaussians fitted to both | influence |
+//! | ranking and ranking | [`rank`]: Spearman's rho, Kendall's tau | interval |
 //!
 //! *Batches*: [`batches::Means`] keeps sums over contiguous ranges of the global sample index and takes the delete-one-batch
 //! jackknife. *Influence*: the infinitesimal jackknife (Jaeckel 1972): each row's first-order effect on the metric. Both
@@ -18,9 +20,11 @@ use crate::data::Moments;
 
 pub mod batches;
 pub mod estimate;
+pub mod frechet;
 pub mod kernel;
 pub mod kolmogorov;
 pub mod paired;
+pub mod rank;
 pub mod significance;
 pub mod sliced;
 pub mod wasserstein;
@@ -55,6 +59,14 @@ pub const SAMPLED: &[(&str, &str)] = &[
     ),
     ("sliced_w2", "sliced W2 to the exact marginal, above the sampling floor; on the line W2 itself"),
     ("sliced_w1", "sliced W1, likewise"),
+    (
+        "frechet",
+        "squared Frechet distance of means and covariances (as FID) to the exact marginal's, above the sampling floor",
+    ),
+    (
+        "frechet_features",
+        "likewise of the features that a small classifier, trained on the labelled images that the data are, makes of samples",
+    ),
     ("energy", "squared energy distance, unbiased"),
     ("mmd", "squared maximum mean discrepancy, Gaussian kernel of median bandwidth, unbiased"),
     ("ks", "Kolmogorov-Smirnov: the largest statistic of a coordinate, and its p-value"),

@@ -9,7 +9,7 @@
 //! use scorebench::data::{Covariance, Data, Mixture};
 //! use scorebench::grid::Grid;
 //! use scorebench::law::Init;
-//! use scorebench::monte_carlo::{Run, Sampling};
+//! use scorebench::monte_carlo::{Model, Run, Sampling};
 //! use scorebench::schedule::Schedule;
 //! use scorebench::solver::ddim::Ddim;
 //!
@@ -19,7 +19,7 @@
 //! let levels = Grid::UniformLambda { start: 1.0, end: 1e-3 }.levels(&schedule, Some(20))?;
 //! let sampling = Sampling { samples: 1000, seed: 1, ..Sampling::default() };
 //! let (solver, init) = (&Ddim { eta: 0.0 }, Init::Prior);
-//! let run = Run { solver, data: &data, wrong: None, schedule: &schedule, levels: &levels, init, sampling };
+//! let run = Run { solver, data: &data, model: Model::Exact, schedule: &schedule, levels: &levels, init, sampling };
 //! let near = |x: &&f64| (x.abs() - 1.0).abs() < 0.5;
 //! let out = run.fold(|_| 0, |sum, _, rows| *sum += rows.iter().filter(near).count()).unwrap();
 //! assert!(out.batches.iter().sum::<usize>() > 950); // nearly all end at one of the two
@@ -42,7 +42,10 @@ use crate::schedule::{Level, Schedule};
 use crate::solver::Sample;
 use crate::state::State;
 
+mod engine;
 pub mod strong;
+
+pub use engine::{Engine, Start};
 
 /// How many samples, which, and in what precision their states are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -104,8 +107,8 @@ pub struct Run<'a, S: ?Sized> {
     pub solver: &'a S,
     /// The law.
     pub data: &'a Data,
-    /// What the model that the solver sees gets wrong, if it does.
-    pub wrong: Option<&'a Perturbation>,
+    /// What the solver sees of the law.
+    pub model: Model<'a>,
     /// The forward process.
     pub schedule: &'a Schedule,
     /// Levels to visit.
@@ -114,6 +117,25 @@ pub struct Run<'a, S: ?Sized> {
     pub init: Init,
     /// How many, and how.
     pub sampling: Sampling,
+}
+
+/// The model that a solver is handed.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Model<'a> {
+    /// The law's own.
+    #[default]
+    Exact,
+    /// The law's own, made wrong.
+    Wrong(&'a Perturbation),
+    /// One without a closed form.
+    Engine(&'a dyn Engine),
+}
+
+impl<'a> Model<'a> {
+    /// The engine, where it is one.
+    pub fn engine(self) -> Option<&'a dyn Engine> {
+        if let Model::Engine(engine) = self { Some(engine) } else { None }
+    }
 }
 
 /// What a run made of its samples, and what each cost.
@@ -147,6 +169,9 @@ pub enum NoRun {
     /// The solver panicked: a bug in it.
     #[error("the solver panicked; its message is on stderr")]
     Panicked,
+    /// The device of a network failed.
+    #[error("{0}")]
+    Device(String),
 }
 
 /// What the pilot found.
@@ -159,6 +184,11 @@ struct Pilot {
 }
 
 impl Pilot {
+    fn outcome<A>(self, batches: Vec<A>) -> Outcome<A> {
+        let Pilot { nfe, draws, look, plan, .. } = self;
+        Outcome { batches, nfe, draws, mean_field: look == Look::Expected, plan }
+    }
+
     /// The levels that samples visit: those planned, or those given.
     fn levels<'a>(&'a self, given: &'a [Level]) -> &'a [Level] {
         self.plan.as_ref().map_or(given, |(levels, _)| levels)
@@ -190,9 +220,10 @@ impl<S: Sample + Sync + ?Sized> Run<'_, S> {
         fresh: impl Fn(usize) -> A + Sync,
         push: impl Fn(&mut A, u64, &[f64]) + Sync,
     ) -> Result<Outcome<A>, NoRun> {
-        let run = || match self.sampling.precision {
-            Precision::F64 => self.fold_as::<f64, A>(chunk, Rounding::None, &fresh, &push),
-            narrow => self.fold_as::<f32, A>(chunk, narrow.rounding(), &fresh, &push),
+        let run = || match (self.model, self.sampling.precision) {
+            (Model::Engine(engine), _) => self.fold_on(engine, chunk, &fresh, &push),
+            (_, Precision::F64) => self.fold_as::<f64, A>(chunk, Rounding::None, &fresh, &push),
+            (_, narrow) => self.fold_as::<f32, A>(chunk, narrow.rounding(), &fresh, &push),
         };
         std::panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or(Err(NoRun::Panicked))
     }
@@ -211,13 +242,7 @@ impl<S: Sample + Sync + ?Sized> Run<'_, S> {
             push(sum, first, &rows.into_iter().map(R::to_f64).collect::<Vec<_>>());
             Ok(())
         })?;
-        Ok(Outcome {
-            batches,
-            nfe: pilot.nfe,
-            draws: pilot.draws,
-            mean_field: pilot.look == Look::Expected,
-            plan: pilot.plan,
-        })
+        Ok(pilot.outcome(batches))
     }
 
     /// Does `work` on all samples, a chunk (its first number and its length) at a time, in order within a batch.
@@ -243,11 +268,10 @@ impl<S: Sample + Sync + ?Sized> Run<'_, S> {
     }
 
     fn wrong_model<R: batch::Precision>(&self) -> Option<Wrong<'_, Batch<R>>> {
-        self.wrong.map(|wrong| {
-            let dim = self.data.dim();
-            let spread = (self.data.second_moment(&CLEAN) / dim as f64).sqrt();
-            wrong.of(self.data.model(), self.schedule, dim, spread)
-        })
+        let Model::Wrong(wrong) = self.model else { return None };
+        let dim = self.data.dim();
+        let spread = (self.data.second_moment(&CLEAN) / dim as f64).sqrt();
+        Some(wrong.of(self.data.model(), self.schedule, dim, spread))
     }
 
     /// The model that the solver sees.

@@ -118,8 +118,14 @@ impl<'a, V: Space> Ctx<'a, V> {
     }
 
     /// The same, answering [`Ctx::expected_rms`] by what a pilot run found: a batch is then no law of its own.
-    pub fn with_norms(self, norms: Vec<f64>) -> Self {
-        Ctx { norms: Norms::Given(norms.into_iter()), ..self }
+    pub fn with_norms(mut self, norms: Vec<f64>) -> Self {
+        self.answer_norms(norms);
+        self
+    }
+
+    /// See [`Ctx::with_norms`].
+    pub(crate) fn answer_norms(&mut self, norms: Vec<f64>) {
+        self.norms = Norms::Given(norms.into_iter());
     }
 
     /// `d = E[x_0 | x_t = x]`; one model call.

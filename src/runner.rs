@@ -62,7 +62,8 @@ pub fn run(
         Ok((i, done))
     };
     (0..cells.len() - todo.len()).for_each(|_| tick());
-    let (large, small): (Vec<usize>, Vec<usize>) = todo.iter().partition(|i| cells[**i].modes() > LARGE);
+    let alone = |i: &&usize| cells[**i].modes() > LARGE || cells[**i].runs_on_device();
+    let (large, small): (Vec<usize>, Vec<usize>) = todo.iter().partition(alone);
     let small: std::io::Result<Vec<(usize, Finished)>> = parallel::map(&small, finish).into_iter().collect();
     let large: std::io::Result<Vec<(usize, Finished)>> = large.iter().map(finish).collect();
     let mut new: BTreeMap<usize, Finished> = small?.into_iter().chain(large?).collect();
@@ -104,8 +105,12 @@ fn relabelled(mut done: Finished, cell: &Cell) -> Finished {
     done
 }
 
-/// W2 below this is round-off: some ulps of the law's size, grown by the square root of the steps.
-fn round_off(cell: &Cell, steps: usize) -> f64 {
+/// An error below this is round-off: some ulps of the law's size, grown by the square root of the steps; or, through a
+/// network, what its reference is unsure of.
+fn round_off(cell: &Cell, rows: &[Row], metric: &str, steps: usize) -> f64 {
+    if cell.runs_on_device() {
+        return rows.iter().filter_map(|r| r.measure(metric)?.floor).fold(0.0, f64::max);
+    }
     let size = cell.data.value.second_moment(&data::CLEAN).sqrt();
     32.0 * f64::EPSILON * (1.0 + size) * (steps as f64).sqrt()
 }
@@ -197,7 +202,7 @@ fn fit_exact(row: OrderRow, cell: &Cell, rows: &[Row], claim: &Claim) -> OrderRo
         rows.iter().map(|r| (r.steps, r.number(&row.metric).unwrap_or(f64::NAN))).collect();
     points.sort_by_key(|p| p.0);
     let most = points.last().map_or(0, |p| p.0);
-    let fit = order::fit(&points, round_off(cell, most));
+    let fit = order::fit(&points, round_off(cell, rows, &row.metric, most));
     let (verdict, reason) = fit.verdict(claim);
     OrderRow {
         order: fit.order,

@@ -322,9 +322,26 @@ data = { name = "points", folder = "kinds" } => data.folder = "kinds/b.png" is 2
 data = { name = "points", folder = "clear" } => data.folder = "clear/a.png" has a transparency channel; save it without one
 data = { name = "points", folder = "broken" } => data.folder = "broken/a.png" cannot be decoded: ...; replace or remove it
 data = { name = "points", folder = "text" } => data.folder = "text/a.jpg" is no image: ...; remove it
-data = { name = "digits", class = 10 } => data.class = 10 is no digit; give a number from 0 to 9
+data = { name = "images", path = "sizes" } => data.path = "sizes/b.png" is 2 x 3 grey where a.png is 2 x 2 grey; give images of one size
+data = { name = "images", path = "sizes", size = 0 } => data.size = [0, 0] has no pixel; give
+data = { name = "images", path = "sizes", size = [4] } => data.size...; give
+data = { name = "images", path = "sizes", size = "large" } => data.size = "large" has the wrong type; give a whole number
+data = { name = "images", path = "sizes", width = 4 } => data.width = 4 is not a known key; known: path, size
+data = { name = "images", path = "" } => data.path = "" is left for you to fill; write
+data = { name = "cifar10" } => data.path is missing; add path = 
+data = { name = "cifar10", path = "missing" } => data.path = "missing/data_batch_1.bin" cannot be read: ...; unpack cifar-10-binary.tar.gz
+data = { name = "cifar100", path = "missing" } => data.path = "missing/train.bin" cannot be read: ...; unpack cifar-100-binary.tar.gz
+data = { name = "mnist", path = "none" } => data.path = "none/train-images-idx3-ubyte" is missing; give a folder with
+data = { name = "mnist", path = "none", split = "tset" } => data.split = "tset" is not known; did you mean "test"?
+data = { name = "parquet", path = "none" } => data.path = "none" ...; 
+data = { name = "gaussian", of = { name = "mnist", path = "none" } } => data.of.path = "none/train-images-idx3-ubyte" is missing; give
+data = { name = "digits", class = 1.5 } => data.class = 1.5 has the wrong type; give a whole number
+data = { name = "digits", class = "ten" } => data.class = "ten" is no class of the set; give a number from 0 to 9
+data = { name = "digits", split = "test" } => data.split = "test" is not a known key; known: class, count, std
+data = { name = "digits", std = -1 } => data.std = -1.0 ...; 
+data = { name = "digits", class = 10 } => data.class = 10 is no class of the set; give a number from 0 to 9
 data = { name = "digits", class = -1 } => data.class = -1 is not allowed; give a whole number
-data = { name = "digits", count = 0 } => data.count = 0 is not to be had; give a number from 1 to 1797
+data = { name = "digits", count = 0 } => data.count = 0 takes no image; give a number of at least 1
 data = { name = "digits", class = 7, count = 180 } => data.count = 180 is not to be had; give a number from 1 to 179
 data = { name = "digits", kind = 7 } => data.kind = 7 is not a known key; known: class, count, std
 "#,

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
 use scorebench::batch::Batch;
 use scorebench::data::preset::{FourModes, Funnel, Lattice, RandomMixture, Ring, Shape, Span, TwoMode};
 use scorebench::data::{CLEAN, Covariance, Data, Gaussian, Mixture, Product, digits, empirical};
@@ -298,32 +297,6 @@ fn rows_of_a_csv_file_are_points_however_it_is_written() {
     }
     let one = written(folder.path(), "one.csv", b"1.0\n-1.0\n");
     assert_eq!(empirical::csv(&one), Ok(vec![vec![1.0], vec![-1.0]]));
-}
-
-#[test]
-fn images_are_read_by_name_from_black_to_white_channel_after_channel() {
-    let save = |folder: &Path, name: &str, pixels: &[u8]| {
-        GrayImage::from_raw(2, 2, pixels.to_vec()).unwrap().save(folder.join(name)).unwrap();
-    };
-    let grey = tempfile::tempdir().unwrap();
-    save(grey.path(), "b.png", &[0, 51, 102, 255]);
-    save(grey.path(), "a.PNG", &[255, 0, 0, 0]);
-    save(grey.path(), "c.jpeg", &[128; 4]);
-    written(grey.path(), "README.txt", b"not an image");
-    let points = empirical::images(grey.path()).unwrap();
-    assert_eq!(points[..2], [vec![1.0, -1.0, -1.0, -1.0], vec![-1.0, -0.6, -0.19999999999999996, 1.0]]);
-    assert!(points[2].iter().all(|x| (x - 1.0 / 255.0).abs() < 1e-15), "{:?}", points[2]);
-
-    let deep = tempfile::tempdir().unwrap();
-    let pixels = vec![0, 65535, 32768, 1];
-    ImageBuffer::<Luma<u16>, _>::from_raw(2, 2, pixels).unwrap().save(deep.path().join("x.png")).unwrap();
-    let one = 2.0 / 65535.0;
-    assert!(near(&empirical::images(deep.path()).unwrap()[0], &[-1.0, 1.0, 0.5 * one, one - 1.0]));
-
-    let colour = tempfile::tempdir().unwrap();
-    let pixels = RgbImage::from_fn(2, 1, |x, _| Rgb([255 * x as u8, 0, 51]));
-    pixels.save(colour.path().join("x.png")).unwrap();
-    assert!(near(&empirical::images(colour.path()).unwrap()[0], &[-1.0, 1.0, -1.0, -1.0, -0.6, -0.6]));
 }
 
 #[test]

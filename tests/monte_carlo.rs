@@ -8,7 +8,7 @@ use scorebench::law::{self, Init};
 use scorebench::metric::batches::Batches;
 use scorebench::metric::weak::{Expected, TestFunctions, Weak, WeakErrors};
 use scorebench::metric::{Estimate, Test};
-use scorebench::monte_carlo::{Precision, Run, Sampling};
+use scorebench::monte_carlo::{Model, Precision, Run, Sampling};
 use scorebench::parallel::with_threads;
 use scorebench::schedule::Level;
 use scorebench::solver::{Handle, Sample};
@@ -51,7 +51,7 @@ fn results_are_the_same_bit_for_bit_on_any_threads_and_in_any_chunks() {
                 let run = Run {
                     solver: &solver,
                     data: &data,
-                    wrong: None,
+                    model: Model::Exact,
                     schedule: &vp,
                     levels: &grid,
                     init: Init::Marginal,
@@ -80,8 +80,8 @@ fn a_sample_is_the_same_whatever_others_are_run() {
     let (data, solver) = (ring(), solver("euler-maruyama"));
     let few = |samples| {
         let sampling = Sampling { samples, ..Sampling::default() };
-        let (wrong, init) = (None, Init::Prior);
-        rows(&Run { solver: &solver, data: &data, wrong, schedule: &vp, levels: &grid, init, sampling }, None)
+        let (model, init) = (Model::Exact, Init::Prior);
+        rows(&Run { solver: &solver, data: &data, model, schedule: &vp, levels: &grid, init, sampling }, None)
     };
     assert_eq!(few(3000)[..2 * 100], few(100)[..]);
 }
@@ -134,9 +134,9 @@ fn on_gaussian_data_samples_have_the_exact_law_also_of_wrong_models() {
                 Gaussian::new(law.moments.mean, law.moments.std.iter().map(|s| s * s).collect()).unwrap(),
             );
             let sampling = Sampling { samples: 40_000, seed: 11, precision: Precision::F64 };
-            let (wrong, init) = (wrong.as_ref(), Init::Marginal);
+            let (model, init) = (wrong.as_ref().map_or(Model::Exact, Model::Wrong), Init::Marginal);
             let run =
-                Run { solver: &solver, data: &data, wrong, schedule: &vp, levels: &grid, init, sampling };
+                Run { solver: &solver, data: &data, model, schedule: &vp, levels: &grid, init, sampling };
             let errors = measure(&run, &expected(&output, &CLEAN));
             let all: Vec<&Estimate> = errors.mean.iter().chain(&errors.variance).collect();
             // (A pilot answers norms by an estimate: its error is not in that of the samples.)
@@ -189,8 +189,8 @@ fn half_states_are_values_of_their_type() {
     let (data, solver) = (ring(), solver("ddim"));
     for precision in [Precision::F16, Precision::Bf16] {
         let sampling = Sampling { samples: 100, seed: 1, precision };
-        let (wrong, init) = (None, Init::Prior);
-        let run = Run { solver: &solver, data: &data, wrong, schedule: &vp, levels: &grid, init, sampling };
+        let (model, init) = (Model::Exact, Init::Prior);
+        let run = Run { solver: &solver, data: &data, model, schedule: &vp, levels: &grid, init, sampling };
         for x in rows(&run, None) {
             let kept = match precision {
                 Precision::F16 => half::f16::from_f64(x).to_f64(),

@@ -7,7 +7,7 @@ use scorebench::data::{Covariance, Data, Mixture};
 use scorebench::law::{Init, law_on_path};
 use scorebench::metric::Estimate;
 use scorebench::monte_carlo::strong::{NoStrong, Reference, StrongError};
-use scorebench::monte_carlo::{NoRun, Precision, Run, Sampling};
+use scorebench::monte_carlo::{Model, NoRun, Precision, Run, Sampling};
 use scorebench::parallel::with_threads;
 use scorebench::schedule::{Level, Schedule};
 
@@ -20,7 +20,8 @@ fn strong(
     reference: Reference,
 ) -> Result<StrongError, NoStrong> {
     let solver = solver(text);
-    let run = Run { solver: &solver, data, wrong: None, schedule, levels, init: Init::Marginal, sampling };
+    let run =
+        Run { solver: &solver, data, model: Model::Exact, schedule, levels, init: Init::Marginal, sampling };
     run.strong_error(solver.equation().expect("an equation"), reference)
 }
 
@@ -100,8 +101,15 @@ fn a_strong_error_depends_on_no_chunk_and_no_thread() {
     let run = |chunk, threads| {
         let sampling = of(300);
         let init = Init::Marginal;
-        let run =
-            Run { solver: &solver, data: &data, wrong: None, schedule: &vp, levels: &grid, init, sampling };
+        let run = Run {
+            solver: &solver,
+            data: &data,
+            model: Model::Exact,
+            schedule: &vp,
+            levels: &grid,
+            init,
+            sampling,
+        };
         with_threads(Some(threads), || run.strong_error_in_chunks(1.0, Reference::Refined(4), chunk))
             .unwrap()
             .unwrap()

@@ -87,7 +87,7 @@ impl Certify {
 }
 
 /// The solver that a label such as `ddim(eta=0.5)` names: a variant of the catalogue, or any other parameters.
-fn from_label(word: &str, all: &[registry::Entry]) -> Result<Handle> {
+pub(super) fn from_label(word: &str, all: &[registry::Entry]) -> Result<Handle> {
     let variants = all.iter().flat_map(registry::Entry::variants);
     if let Some(variant) = variants.into_iter().find(|v| v.label() == word) {
         return Ok(variant);

@@ -11,6 +11,7 @@ mod certify;
 mod check;
 mod list;
 mod run;
+mod sample;
 mod summary;
 
 /// How far is a diffusion sampler from the equation it claims to solve? Exactly, and how fast does that shrink?
@@ -27,6 +28,8 @@ enum Verb {
     Run(run::Run),
     /// Run every experiment of a folder at its smallest size and assert what it expects; writes nothing
     Check(check::Check),
+    /// Draw images from a network, or samples of a data law, with any solver
+    Sample(sample::Sample),
     /// Measure what solvers claim: orders, costs, stability; exit code 1 if one claims too much
     Certify(certify::Certify),
     /// List what can be named in an experiment
@@ -45,6 +48,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().verb {
         Verb::Run(run) => run.go(),
         Verb::Check(check) => check.go(),
+        Verb::Sample(sample) => sample.go(),
         Verb::Certify(certify) => certify.go(),
         Verb::List(list) => list.go(),
     };

@@ -6,9 +6,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::summary;
 use super::{Status, print, say};
-use crate::data::Data;
 use crate::error::{BadInput, Result};
-use crate::experiment::{Experiment, FigureKind, Mode, Named, Size};
+use crate::experiment::{Experiment, FigureKind, Mode, Named, Size, Subject};
 use crate::geometry::{Field, Paths};
 use crate::monte_carlo::{self, Precision, Sampling};
 use crate::plot::{self, Figure, PathsOf};
@@ -165,7 +164,7 @@ fn draw(kind: &FigureKind, experiment: &Experiment, rows: &[Row], orders: &[Orde
 
 /// The field of every data law on every schedule, with their labels.
 fn fields(experiment: &Experiment, times: &[f64], half_side: Option<f64>) -> Vec<(String, String, Field)> {
-    let on = |data: &Named<Data>, schedule: &Named<Schedule>| {
+    let on = |data: &Subject, schedule: &Named<Schedule>| {
         let field = Field::new(&data.value, &schedule.value, times, half_side);
         (data.label.clone(), schedule.label.clone(), field)
     };
@@ -191,7 +190,7 @@ fn walks(
         let run = monte_carlo::Run {
             solver: &cell.solver.value,
             data: &cell.data.value,
-            wrong: None,
+            model: monte_carlo::Model::Exact,
             schedule: &cell.schedule.value,
             levels: &levels,
             init: cell.init,

@@ -12,7 +12,8 @@
 
 use std::io::Read;
 
-use crate::error::{BadInput, Result};
+use super::images::{Class, Images, Select};
+use crate::error::Result;
 
 /// One image and what it shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,21 +41,8 @@ pub fn all() -> Vec<Digit> {
 /// Images as points of 64 coordinates from -1 (paper) to 1 (ink), of one class or all, the first `count` or all.
 ///
 /// # Errors
-/// A class above 9, or a count of none or of more than there are.
-pub fn points(class: Option<usize>, count: Option<usize>) -> Result<Vec<Vec<f64>>> {
-    if let Some(class) = class.filter(|class| *class > 9) {
-        return Err(BadInput::new("class", class, "is no digit", "give a number from 0 to 9"));
-    }
-    let scaled = |digit: Digit| digit.pixels.iter().map(|p| f64::from(*p) / 8.0 - 1.0).collect();
-    let wanted =
-        all().into_iter().filter(|digit| class.is_none_or(|class| usize::from(digit.class) == class));
-    let mut points: Vec<Vec<f64>> = wanted.map(scaled).collect();
-    if let Some(count) = count {
-        if count == 0 || count > points.len() {
-            let fix = format!("give a number from 1 to {}", points.len());
-            return Err(BadInput::new("count", count, "is not to be had", fix));
-        }
-        points.truncate(count);
-    }
-    Ok(points)
+/// As [`Images::digits`].
+pub fn points(class: Option<u32>, count: Option<usize>) -> Result<Vec<Vec<f64>>> {
+    let select = Select { class: class.map(Class::Number), count, split: None };
+    Ok(Images::digits(&select)?.points())
 }

@@ -1,8 +1,6 @@
 //! Finite data sets: every point a mode. What a network that fits its training data perfectly would learn.
 
-use std::path::{Path, PathBuf};
-
-use image::{DynamicImage, ImageDecoder, ImageReader};
+use std::path::Path;
 
 use super::preset::{MOST_NUMBERS, check_std, fits};
 use super::{Covariance, Mixture};
@@ -70,7 +68,7 @@ pub fn csv(file: &Path) -> Result<Vec<Vec<f64>>> {
                 points.push(point);
                 let size = (points.len(), points[0].len());
                 if !fits(size.0, size.1) {
-                    return Err(too_large("csv", file, size));
+                    return Err(too_large(file, size));
                 }
             }
         }
@@ -78,91 +76,7 @@ pub fn csv(file: &Path) -> Result<Vec<Vec<f64>>> {
     if points.is_empty() { Err(bad("holds no point".into())) } else { Ok(points) }
 }
 
-/// The images of a folder, by name: PNG or JPEG, all of one size, all grey or all in colour (other files are left alone).
-/// A point is an image's values from -1 (black) to 1, row after row, in colour all red ones first, then green, then blue.
-///
-/// # Errors
-/// A folder without images, or an image that cannot be read, is transparent, or differs from the first; it is named.
-pub fn images(folder: &Path) -> Result<Vec<Vec<f64>>> {
-    let bad = |why: String, fix: &str| BadInput::new("folder", folder, why, fix);
-    let unreadable =
-        |e: std::io::Error| bad(format!("cannot be read: {e}"), "give a folder with PNG or JPEG images");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-        .and_then(|entries| entries.map(|entry| entry.map(|e| e.path())).collect())
-        .map_err(unreadable)?;
-    files.retain(|file| {
-        let kind = file.extension().unwrap_or_default().to_ascii_lowercase();
-        ["png", "jpg", "jpeg"].iter().any(|known| kind == *known)
-    });
-    files.sort();
-    let Some(first) = files.first() else {
-        return Err(bad("holds no PNG or JPEG image".into(), "give a folder with some"));
-    };
-    let mut shape = None;
-    let mut points = Vec::new();
-    for file in &files {
-        let wrong = |why: String, fix: &str| BadInput::new("folder", file, why, fix);
-        let decoder = ImageReader::open(file)
-            .and_then(ImageReader::with_guessed_format)
-            .map_err(|e| wrong(format!("cannot be read: {e}"), "remove it"))?
-            .into_decoder()
-            .map_err(|e| wrong(format!("is no image: {e}"), "remove it"))?;
-        let ((width, height), colour) = (decoder.dimensions(), decoder.color_type());
-        if colour.has_alpha() {
-            return Err(wrong("has a transparency channel".into(), "save it without one"));
-        }
-        let this = Shape { width, height, colour: colour.has_color() };
-        let expected = *shape.get_or_insert(this);
-        if this != expected {
-            let name = first.file_name().unwrap_or_default().display();
-            let why = format!("is {this} where {name} is {expected}");
-            return Err(wrong(why, "give images of one size and kind"));
-        }
-        let size = (files.len(), this.numbers());
-        if !fits(size.0, size.1) {
-            return Err(too_large("folder", folder, size));
-        }
-        let image = DynamicImage::from_decoder(decoder)
-            .map_err(|e| wrong(format!("cannot be decoded: {e}"), "replace or remove it"))?;
-        points.push(values(image, this.colour));
-    }
-    Ok(points)
-}
-
-/// Size and kind of an image.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Shape {
-    width: u32,
-    height: u32,
-    colour: bool,
-}
-
-impl Shape {
-    fn numbers(self) -> usize {
-        (self.width as usize).saturating_mul(self.height as usize).saturating_mul(self.channels())
-    }
-    fn channels(self) -> usize {
-        if self.colour { 3 } else { 1 }
-    }
-}
-
-impl std::fmt::Display for Shape {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} x {} {}", self.width, self.height, if self.colour { "in colour" } else { "grey" })
-    }
-}
-
-/// Values of an image, channel after channel. In 16 bits an 8-bit value `v` is `257 v`: the same fraction of white.
-fn values(image: DynamicImage, colour: bool) -> Vec<f64> {
-    let scaled = |v: u16| f64::from(v) / 65535.0 * 2.0 - 1.0;
-    if !colour {
-        return image.into_luma16().into_raw().into_iter().map(scaled).collect();
-    }
-    let pixels = image.into_rgb16().into_raw();
-    (0..3).flat_map(|channel| pixels.iter().skip(channel).step_by(3).map(|v| scaled(*v))).collect()
-}
-
-fn too_large(key: &str, path: &Path, (points, numbers): (usize, usize)) -> BadInput {
+fn too_large(file: &Path, (points, numbers): (usize, usize)) -> BadInput {
     let why = format!("holds at least {points} points of {numbers} numbers: too many to hold");
-    BadInput::new(key, path, why, format!("stay below {MOST_NUMBERS} numbers in all"))
+    BadInput::new("csv", file, why, format!("stay below {MOST_NUMBERS} numbers in all"))
 }

@@ -11,9 +11,11 @@ use crate::noise::Purpose;
 use crate::run::Denoiser;
 use crate::schedule::Level;
 
+pub mod classifier;
 pub mod digits;
 pub mod empirical;
 pub mod gaussian;
+pub mod images;
 mod matching;
 pub mod mixture;
 pub mod perturb;
@@ -211,6 +213,20 @@ pub const LIST: &[(&str, &str)] = &[
         "a data set: csv = \"file.csv\", one point a line; or folder = \"images/\"; or points = [[..], ..]; std = 0 of a kernel",
     ),
     ("digits", "1797 handwritten digits of 8 x 8 pixels (UCI), from -1 to 1; class, count, std = 0"),
+    ("cifar10", "binary version: path = \"cifar-10-batches-bin\", split = \"train\"; class, count, std = 0"),
+    ("cifar100", "likewise, fine classes: path = \"cifar-100-binary\""),
+    (
+        "mnist",
+        "idx files, .gz or not, of MNIST, Fashion-MNIST: path = \"FOLDER\", split = \"train\"; class, count, std = 0",
+    ),
+    (
+        "images",
+        "PNG and JPEG: path = \"FOLDER\", sub-folders are classes; size = [height, width], grey = true, class, count, std = 0",
+    ),
+    (
+        "parquet",
+        "image sets of the Hugging Face hub (feature parquet): path = \"FILE\" or \"FOLDER\", split; as images",
+    ),
 ];
 
 /// Clean data: no noise, nothing scaled.

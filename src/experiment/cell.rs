@@ -2,8 +2,8 @@
 
 use std::panic::AssertUnwindSafe;
 
-use super::{Flows, Handle, Mode, Named};
-use crate::data::{Data, Gaussian, Moments, Perturbation};
+use super::{Flows, Handle, Mode, Named, Subject};
+use crate::data::{Gaussian, Moments, Perturbation};
 use crate::grid::Grid;
 use crate::law::{self, Init, Law, NoLaw};
 use crate::metric::{Errors, w2};
@@ -16,7 +16,7 @@ pub struct Cell<'a> {
     /// Name of the experiment.
     pub experiment: &'a str,
     /// The data law.
-    pub data: &'a Named<Data>,
+    pub data: &'a Subject,
     /// The forward process.
     pub schedule: &'a Named<Schedule>,
     /// The grid's rule.
@@ -43,7 +43,7 @@ impl Cell<'_> {
             // Lengths keep neighbouring parts from running into each other.
             hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
         };
-        part(&self.data.value.bytes());
+        part(&self.data.bytes());
         if let Some(wrong) = self.wrong {
             part(json(wrong).as_bytes());
         }
@@ -61,6 +61,11 @@ impl Cell<'_> {
     /// Modes of the data: what the run's cost is proportional to.
     pub fn modes(&self) -> usize {
         self.data.value.dim()
+    }
+
+    /// Whether it fills a device by itself.
+    pub fn runs_on_device(&self) -> bool {
+        self.data.engine.is_some()
     }
 
     /// The data of an exact run.

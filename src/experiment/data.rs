@@ -1,11 +1,12 @@
 //! The data law of an experiment, from TOML.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::{Named, names};
+use super::{Named, Pictures, Subject, names};
 use crate::config;
 use crate::data::preset::{FourModes, Funnel, Lattice, RandomMixture, Ring, TwoMode};
 use crate::data::{self, Data, Mixture};
@@ -13,12 +14,21 @@ use crate::error::{BadInput, Result};
 use crate::solver::registry;
 
 mod gaussian;
+mod images;
 mod mixture;
+mod network;
 mod points;
 mod product;
 
+pub use images::read_images;
+
+use images::Set;
+
 /// Reads a data law; with `most_modes`, only its first modes where they are independent.
 pub(super) fn read_data(value: Value, folder: &Path, most_modes: Option<usize>) -> Result<Named<Data>> {
+    if let Some(set) = Set::in_table(&value, folder)? {
+        return set.mixture();
+    }
     let (name, mut table) = config::split_name(value, &names(data::LIST))?;
     let label = take_label(&mut table)?;
     let data = match name.as_str() {
@@ -32,16 +42,40 @@ pub(super) fn read_data(value: Value, folder: &Path, most_modes: Option<usize>) 
         "two-mode" => preset(&name, table, TwoMode::mixture),
         "random-mixture" => preset(&name, table, RandomMixture::mixture),
         "product" => product::read(table, folder),
-        "points" => points::read(table, folder),
-        _ => points::read_digits(table),
+        _ => points::read(table, folder),
     }?;
     Ok(Named { label: label.unwrap_or(data.label), value: data.value })
 }
 
+/// Reads what is sampled: a data law, or a network that was trained on one.
+pub(super) fn read_subject(value: Value, folder: &Path, most_modes: Option<usize>) -> Result<Subject> {
+    let is_network = value.get("name").and_then(Value::as_str) == Some("network");
+    if is_network {
+        return network::read(value, folder);
+    }
+    let (law, images) = read_pictured(value, folder, most_modes)?;
+    Ok(Subject { label: law.label, value: law.value, images, lawless: false, engine: None })
+}
+
+/// A data law, and the images that it is of, where it is.
+fn read_pictured(
+    value: Value,
+    folder: &Path,
+    most_modes: Option<usize>,
+) -> Result<(Named<Data>, Option<Arc<Pictures>>)> {
+    match images::Set::in_table(&value, folder)? {
+        Some(set) => {
+            let pictures = Pictures::new(set.images.clone());
+            Ok((set.mixture()?, Some(Arc::new(pictures))))
+        }
+        None => Ok((read_data(value, folder, most_modes)?, None)),
+    }
+}
+
 /// Refuses data whose samplers have no exact law.
-pub(super) fn check_gaussian(all: &[Named<Data>]) -> Result<()> {
+pub(super) fn check_gaussian(all: &[Subject]) -> Result<()> {
     for (i, data) in all.iter().enumerate() {
-        if data.value.gaussian().is_none() {
+        if data.value.gaussian().is_none() || data.engine.is_some() {
             let key = if all.len() > 1 { format!("data[{i}]") } else { "data".into() };
             let why = "is not Gaussian, and only Gaussians have exact laws";
             let fix = "write mode = { monte-carlo = {} }, or data = { name = \"gaussian\", of = ... }";

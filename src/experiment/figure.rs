@@ -2,9 +2,8 @@
 
 use serde::Deserialize;
 
-use super::{Cell, Experiment, Named, SolverSpec};
+use super::{Cell, Experiment, SolverSpec, Subject};
 use crate::config;
-use crate::data::Data;
 use crate::error::{BadInput, Result};
 use crate::record::NUMBERS;
 
@@ -253,7 +252,7 @@ fn check_box(half_side: Option<f64>) -> Result<()> {
     }
 }
 
-fn check_dimension(kind: &FigureKind, all: &[Named<Data>], drawable: &[usize]) -> Result<()> {
+fn check_dimension(kind: &FigureKind, all: &[Subject], drawable: &[usize]) -> Result<()> {
     let Some(data) = all.iter().find(|d| !drawable.contains(&d.value.dim())) else { return Ok(()) };
     let wanted = drawable.iter().map(usize::to_string).collect::<Vec<_>>().join(" or ");
     let why = format!("cannot show {} of {} coordinates", data.label, data.value.dim());

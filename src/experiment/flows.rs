@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::cell::Cell;
-use crate::flow;
-use crate::monte_carlo::{Run, Sampling};
+use crate::batch::{Batch, LANES};
+use crate::data::Data;
+use crate::flow::{self, NoFlow};
+use crate::monte_carlo::{Engine, Run, Sampling};
 use crate::schedule::Level;
 use crate::solver::Handle;
 
@@ -16,11 +18,24 @@ pub struct Flows {
     known: HashMap<String, Ends>,
 }
 
-/// Exact ends of the first so many starts, one after the other; or why there are none.
-pub(super) type Ends = Result<Vec<f64>, String>;
+/// Exact ends of the first so many starts, or why there are none.
+pub(super) type Ends = Result<Followed, String>;
+
+/// Where a flow took the first so many starts of a run.
+#[derive(Debug)]
+pub(super) struct Followed {
+    /// One after the other.
+    pub(super) rows: Vec<f64>,
+    /// What is not known of them, where it is more than round-off: how far a tenth of the accuracy takes them elsewhere, root mean
+    /// square.
+    pub(super) unsure: Option<f64>,
+}
 
 /// Samples times components times coordinates that are followed by integration, at most: a minute or so.
 const MOST_WORK: usize = 1 << 29;
+
+/// The same, through the model of an engine.
+const MOST_THROUGH_ENGINES: usize = 512;
 
 impl Flows {
     /// Computes what the cells need, or reads it from the folder where earlier runs left it. (Before cells run side by side:
@@ -46,11 +61,51 @@ fn ends(run: &Run<Handle>, folder: Option<&Path>) -> Ends {
     let (from, to) = (&run.levels[0], &run.levels[run.levels.len() - 1]);
     let count = most_kept(run).min(followed(run));
     let starts = run.starts(0, count);
+    if let Some(engine) = run.model.engine() {
+        return ends_on(engine, run.data, [from, to], &starts, folder);
+    }
     let end = match folder {
         Some(folder) if run.data.mixture().is_some() => flow::cached(folder, run.data, from, to, &starts),
         _ => flow::reference(run.data, from, to, &starts),
     };
-    end.map(|x| x.to_rows()).map_err(|why| why.to_string())
+    end.map(|x| Followed { rows: x.to_rows(), unsure: None }).map_err(|why| why.to_string())
+}
+
+/// Where the flow of an engine's own model takes them.
+fn ends_on(
+    engine: &dyn Engine,
+    data: &Data,
+    [from, to]: [&Level; 2],
+    starts: &Batch<f64>,
+    folder: Option<&Path>,
+) -> Ends {
+    let flow = |starts: &Batch<f64>, tolerance: f64| {
+        let compute = || {
+            let mut end = Err(NoFlow::Storage("nothing was run".into()));
+            let mut run = || end = flow::integrate_engine(engine, data, from, to, starts, tolerance);
+            engine.guarded(&mut run).map_err(|why| NoFlow::Device(why.to_string()))?;
+            end
+        };
+        let content = [engine.bytes(), data.bytes(), tolerance.to_le_bytes().to_vec()].concat();
+        let end = match folder {
+            Some(folder) => flow::cached_as(folder, &content, from, to, starts, compute),
+            None => compute(),
+        };
+        end.map(|x| x.to_rows()).map_err(|why| why.to_string())
+    };
+    let rows = flow(starts, engine.tolerance())?;
+    let few = Batch::from_rows(data.dim(), first_of(starts)).numbered(starts.first());
+    let coarse = flow(&few, 10.0 * engine.tolerance())?;
+    let squares = coarse.iter().zip(&rows).map(|(x, y)| (x - y).powi(2)).sum::<f64>();
+    let unsure = (squares / few.len() as f64).sqrt();
+    Ok(Followed { rows, unsure: Some(unsure) })
+}
+
+/// A block of samples: enough to see what is not known of all.
+fn first_of(starts: &Batch<f64>) -> Vec<f64> {
+    let mut rows = starts.to_rows();
+    rows.truncate(LANES * starts.dim());
+    rows
 }
 
 /// Values that are kept where metrics need all samples at once (256 MiB): further samples still count in metrics that
@@ -64,6 +119,9 @@ pub(super) fn most_kept(run: &Run<Handle>) -> usize {
 
 /// How many samples integration can follow.
 fn followed(run: &Run<Handle>) -> usize {
+    if run.model.engine().is_some() {
+        return MOST_THROUGH_ENGINES;
+    }
     let work = run.data.mixture().map_or(1, |m| m.components().len()) * run.data.dim();
     (MOST_WORK / work).max(256)
 }

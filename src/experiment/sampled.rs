@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 
+use super::Pictures;
 use super::cell::Cell;
 use super::flows::{self, Ends, Flows, most_kept};
 use super::mode::Mode;
@@ -10,6 +11,7 @@ use crate::data::Data;
 use crate::law::Init;
 use crate::likelihood::{self, NoLikelihood, Probe, Trace};
 use crate::metric::batches::Batches;
+use crate::metric::frechet::{Fit, frechet_above_floor, frechet_to_above_floor};
 use crate::metric::kernel::{BLOCK, energy, median_distance, mmd};
 use crate::metric::kolmogorov::kolmogorov_smirnov_each;
 use crate::metric::paired;
@@ -19,7 +21,7 @@ use crate::metric::wasserstein::AboveFloor;
 use crate::metric::weak::{Expected, TestFunctions, Weak, WeakErrors};
 use crate::metric::{Distance, Estimate, Samples, Undefined};
 use crate::monte_carlo::strong::{Reference, StrongError};
-use crate::monte_carlo::{NoRun, Outcome, Run, Sampling};
+use crate::monte_carlo::{Model, NoRun, Outcome, Run, Sampling};
 use crate::noise::Purpose;
 use crate::record::{Measure, Row};
 use crate::schedule::Level;
@@ -51,6 +53,7 @@ struct Sampled<'a> {
     weak: Option<Weak>,
     /// Exact ends of the first starts, for a method without noise.
     flow: Option<&'a Ends>,
+    pictures: Option<&'a Pictures>,
     /// What several metrics are read from, computed for the first of them.
     errors: OnceCell<Result<WeakErrors, String>>,
     sliced: OnceCell<Result<AboveFloor, String>>,
@@ -85,11 +88,20 @@ impl Cell<'_> {
         Run {
             solver: &self.solver.value,
             data: &self.data.value,
-            wrong: self.wrong,
+            model: self.model(),
             schedule: &self.schedule.value,
             levels,
             init: self.init,
             sampling: sampling.clone(),
+        }
+    }
+
+    /// What the solver sees of the data.
+    fn model(&self) -> Model<'_> {
+        match (&self.data.engine, self.wrong) {
+            (Some(engine), _) => Model::Engine(&**engine),
+            (None, Some(wrong)) => Model::Wrong(wrong),
+            (None, None) => Model::Exact,
         }
     }
 
@@ -101,7 +113,7 @@ impl Cell<'_> {
         (silent && self.wants(PAIRED)).then(|| {
             let levels = self.levels();
             let ends = [levels[0], levels[levels.len() - 1]];
-            let key = flows::key(&self.data.value.bytes(), [&ends[0], &ends[1]], self.init.name(), sampling);
+            let key = flows::key(&self.data.bytes(), [&ends[0], &ends[1]], self.init.name(), sampling);
             (key, ends, sampling)
         })
     }
@@ -118,9 +130,10 @@ impl Cell<'_> {
         let (data, n) = (run.data, run.sampling.samples);
         let end = run.levels[run.levels.len() - 1];
         let flow = self.flow_needed().and_then(|(key, ..)| flows.get(&key));
-        let followed = flow.and_then(|ends| ends.as_ref().ok()).map(|ends| ends.len() / data.dim());
+        let followed = flow.and_then(|ends| ends.as_ref().ok()).map(|ends| ends.rows.len() / data.dim());
         // Against exact ends, weak errors are those of the rows that have one; weights of modes are taken of all samples.
-        let streams = self.wants(&["mode_weights"]) || (followed.is_none() && self.wants(WEAK));
+        let apart = followed.is_none() || run.model.engine().is_some();
+        let streams = self.wants(&["mode_weights"]) || (apart && self.wants(WEAK));
         let kept = if self.wants(KEPT) { most_kept(run) } else { followed.unwrap_or(0) } as u64;
         let functions = test_functions(data, &end);
         let batches = Batches::new(n, Batches::DEFAULT);
@@ -159,6 +172,7 @@ impl Cell<'_> {
             rows,
             weak,
             flow,
+            pictures: self.data.images.as_deref(),
             errors: OnceCell::new(),
             sliced: OnceCell::new(),
             reference: OnceCell::new(),
@@ -170,7 +184,8 @@ impl Cell<'_> {
 /// Errors of expectations: they take every sample once, and keep none.
 const WEAK: &[&str] = &["mean_error", "cov_error", "fourth_error"];
 /// Metrics that need samples side by side.
-const KEPT: &[&str] = &["rmse", "median_error", "sliced_w1", "sliced_w2", "energy", "mmd", "ks"];
+const KEPT: &[&str] =
+    &["rmse", "median_error", "sliced_w1", "sliced_w2", "frechet", "frechet_features", "energy", "mmd", "ks"];
 /// Metrics that are sharper where the exact end of the same start is known.
 const PAIRED: &[&str] =
     &["rmse", "median_error", "sliced_w1", "sliced_w2", "mean_error", "cov_error", "fourth_error"];
@@ -192,11 +207,12 @@ impl Sampled<'_> {
         let found = match metric {
             "rmse" | "median_error" => {
                 let flow = self.flow?;
-                flow.as_ref().map_err(String::clone).and_then(|end| {
-                    let exact = Samples::new(self.run.data.dim(), end);
+                flow.as_ref().map_err(String::clone).and_then(|ends| {
+                    let exact = Samples::new(self.run.data.dim(), &ends.rows);
                     let pairs = if metric == "rmse" { paired::rmse } else { paired::median };
-                    let found = pairs(self.first(end.len()), exact).map_err(words)?;
-                    Ok(Measure { samples: Some(exact.len() as u64), ..estimate(found) })
+                    let found = pairs(self.first(ends.rows.len()), exact).map_err(words)?;
+                    let samples = Some(exact.len() as u64);
+                    Ok(Measure { samples, floor: ends.unsure, ..estimate(found) })
                 })
             }
             "sliced_w1" | "sliced_w2" => {
@@ -204,6 +220,8 @@ impl Sampled<'_> {
                 let pick = |d: AboveFloor| if metric == "sliced_w1" { d.w1 } else { d.w2 };
                 found.map(|d| Measure { samples: kept, ..distance(pick(d)) })
             }
+            "frechet" => self.frechet().map(|d| Measure { samples: kept, ..distance(d) }),
+            "frechet_features" => self.features()?.map(|d| Measure { samples: kept, ..distance(d) }),
             "energy" | "mmd" => self.kernel(metric).map(|e| Measure { samples: kept, ..estimate(e) }),
             "strong_error" => self.strong()?,
             "nll_bits" | "nll_bits_hutchinson" | "kl" => self.likelihood(metric)?,
@@ -241,13 +259,34 @@ impl Sampled<'_> {
     fn sliced(&self) -> Result<AboveFloor, String> {
         let dim = self.run.data.dim();
         // The exact ends of the same starts are the sharpest control; else exact samples of the same numbers.
-        let control = match self.flow {
-            Some(Ok(end)) if end.len() == self.rows.len() => end,
+        let control = match self.law_flow() {
+            Some(end) if end.len() == self.rows.len() => end,
             _ => &self.exact(Purpose::Start),
         };
         let directions = Directions::new(dim, if dim == 1 { 1 } else { DIRECTIONS }, 0);
         let (control, reference) = (Samples::new(dim, control), Samples::new(dim, self.reference()));
         sliced_above_floor(self.first(self.rows.len()), control, reference, &directions).map_err(words)
+    }
+
+    /// Of means and covariances, to those of the law.
+    fn frechet(&self) -> Result<Distance, String> {
+        let (dim, data) = (self.run.data.dim(), self.run.data);
+        let law = Fit::exact(&data.mean(&self.end), data.covariance(&self.end)).map_err(words)?;
+        let control = self.exact(Purpose::Start);
+        frechet_to_above_floor(self.first(self.rows.len()), Samples::new(dim, &control), &law).map_err(words)
+    }
+
+    /// Of what a classifier sees; none where there is nothing to train one on.
+    fn features(&self) -> Option<Result<Distance, String>> {
+        let classifier = self.pictures?.classifier()?;
+        if self.rows.iter().any(|x| !x.is_finite()) {
+            return Some(Err("a sample is not finite".into()));
+        }
+        let count = classifier.feature_count();
+        let of = |rows: &[f64]| classifier.features(rows);
+        let (x, control, reference) = (of(&self.rows), of(&self.exact(Purpose::Start)), of(self.reference()));
+        let [x, control, reference] = [&x, &control, &reference].map(|rows| Samples::new(count, rows));
+        Some(frechet_above_floor(x, control, reference).map_err(words))
     }
 
     fn kernel(&self, metric: &str) -> Result<Estimate, String> {
@@ -273,7 +312,10 @@ impl Sampled<'_> {
     /// Where the solver takes its noise from a path.
     fn strong(&self) -> Option<Result<Measure, String>> {
         let run = self.run;
-        let l = run.solver.equation().filter(|_| run.solver.strong().is_some() && run.wrong.is_none())?;
+        let l = run
+            .solver
+            .equation()
+            .filter(|_| run.solver.strong().is_some() && matches!(run.model, Model::Exact))?;
         let found = run.strong_error(l, Reference::of(run.data));
         let samples = Some(run.sampling.samples);
         // The error of the reference itself is what a perfect solver would show.
@@ -286,7 +328,10 @@ impl Sampled<'_> {
     /// known density.
     fn likelihood(&self, metric: &str) -> Option<Result<Measure, String>> {
         let run = self.run;
-        if run.init != Init::Marginal || run.solver.equation() != Some(0.0) || run.wrong.is_some() {
+        if run.init != Init::Marginal
+            || run.solver.equation() != Some(0.0)
+            || !matches!(run.model, Model::Exact)
+        {
             return None;
         }
         let count = run.sampling.samples.min(MOST_LIKELIHOODS);
@@ -330,12 +375,18 @@ impl Sampled<'_> {
 
     /// Against the exact ends of the same starts most of the noise cancels; else against the law.
     fn errors(&self) -> Result<WeakErrors, String> {
-        match (self.flow, &self.weak) {
-            (Some(Ok(end)), _) => self.weak_of(&self.rows[..end.len()]).versus(&self.weak_of(end)),
+        match (self.law_flow(), &self.weak) {
+            (Some(end), _) => self.weak_of(&self.rows[..end.len()]).versus(&self.weak_of(end)),
             (_, Some(weak)) => weak.errors(&self.expected()),
             (_, None) => unreachable!("streamed wherever there are no exact ends"),
         }
         .map_err(words)
+    }
+
+    /// The exact ends of the same starts, where they are of the law that samples are held to. (A network's flow is its own.)
+    fn law_flow(&self) -> Option<&[f64]> {
+        let of_law = self.run.model.engine().is_none();
+        self.flow.and_then(|ends| ends.as_ref().ok()).filter(|_| of_law).map(|ends| &ends.rows[..])
     }
 
     fn expected(&self) -> Expected {

@@ -33,14 +33,29 @@ pub fn cached(
     x: &Batch<f64>,
 ) -> Result<Batch<f64>, NoFlow> {
     check(data, x)?;
-    let key = key(data, from, to, x);
+    cached_as(folder, &data.bytes(), from, to, x, || reference(data, from, to, x))
+}
+
+/// Another flow, which follows from `content`, both levels and the samples.
+///
+/// # Errors
+/// Those of `compute`, and a folder that cannot be written to.
+pub fn cached_as(
+    folder: &Path,
+    content: &[u8],
+    from: &Level,
+    to: &Level,
+    x: &Batch<f64>,
+    compute: impl FnOnce() -> Result<Batch<f64>, NoFlow>,
+) -> Result<Batch<f64>, NoFlow> {
+    let key = key(content, from, to, x);
     let path = folder.join(format!("{}.flow", &blake3::Hash::from(key).to_hex()[..32]));
     if let Some(rows) = std::fs::read(&path).ok().and_then(|bytes| samples(&bytes, &key))
         && rows.len() == x.len() * x.dim()
     {
         return Ok(Batch::from_rows(x.dim(), rows).numbered(x.first()));
     }
-    let done = reference(data, from, to, x)?;
+    let done = compute()?;
     let refused = |e: std::io::Error| {
         NoFlow::Storage(format!("{}: cannot be written: {e}; give a folder that can", path.display()))
     };
@@ -49,9 +64,9 @@ pub fn cached(
     Ok(done)
 }
 
-fn key(data: &Data, from: &Level, to: &Level, x: &Batch<f64>) -> [u8; 32] {
+fn key(content: &[u8], from: &Level, to: &Level, x: &Batch<f64>) -> [u8; 32] {
     let mut hasher = Hasher::new();
-    hasher.update(format!("flow {METHOD} {TOLERANCE:?}").as_bytes()).update(&data.bytes());
+    hasher.update(format!("flow {METHOD} {TOLERANCE:?}").as_bytes()).update(content);
     for level in [from, to] {
         hasher.update(&level.alpha.to_le_bytes()).update(&level.sigma.to_le_bytes());
     }

@@ -19,7 +19,7 @@ use crate::net::unet::{Config, UNet2DModel};
 pub struct Checkpoint {
     /// What the network is made of.
     pub config: Config,
-    /// What it was trained on; [`Scheduler::assumed`] if the checkpoint does not say.
+    /// What it was trained on; [`Scheduler::assume`] if the checkpoint does not say.
     pub scheduler: Scheduler,
     /// Its weights, by the names of [`Config::tensors`].
     pub weights: BTreeMap<String, Tensor>,
@@ -48,7 +48,7 @@ impl Checkpoint {
         let config = Config::from_json(&config).map_err(|e| e.file(&files.config))?;
         let scheduler = match &files.scheduler {
             Some(path) => Scheduler::from_json(&read_text(path)?).map_err(|e| e.file(path))?,
-            None => Scheduler::assumed(),
+            None => Scheduler::assume(),
         };
         let mut hasher = blake3::Hasher::new();
         for text in [config.to_json(), scheduler.to_json()] {

@@ -171,8 +171,12 @@ impl Scheduler {
     }
 
     /// What diffusers' `DDPMScheduler` is without a configuration, marked as assumed.
-    pub fn assumed() -> Self {
-        Scheduler { assumed: true, ..Self::ddpm(Betas::default(), 1000, Prediction::Epsilon) }
+    pub fn assume() -> Self {
+        Scheduler {
+            assumed: true,
+            clip_sample: true,
+            ..Self::ddpm(Betas::default(), 1000, Prediction::Epsilon)
+        }
     }
 
     /// A chain of `num_train_timesteps` steps, without clipping.

@@ -9,6 +9,7 @@ mod blocks;
 mod config;
 mod embedding;
 mod layers;
+mod resize;
 mod skip;
 
 pub use config::{Config, SampleSize};
@@ -89,8 +90,8 @@ impl UNet2DModel {
     /// fractional) with `labels`: (n, out_channels, h, w), in the type of `x`.
     ///
     /// `labels` are (n) numbers of classes (`num_class_embeds`), (n) numbers of any kind (`class_embed_type = "timestep"`) or
-    /// embeddings (n, width) (`"identity"`). Times are embedded in the precision of `timesteps`: in f32 with diffusers' own
-    /// roundings, whose angles near step 1000 are good to 6e-5; f64 makes the network as smooth in time as it is in `x`.
+    /// embeddings (n, width) (`"identity"`). Times are embedded in f64 if `timesteps` are, which makes the network as smooth
+    /// in time as it is in `x`, and otherwise in f32 with diffusers' own roundings: angles near step 1000 are then good to 6e-5.
     ///
     /// # Errors
     /// Shapes that do not fit the configuration; sides that cannot be halved at every level; labels missing, unexpected or out

@@ -3,7 +3,7 @@ use crate::data::{Covariance, Data, Mixture};
 use crate::geometry::{Field, Paths};
 use crate::grid::Grid;
 use crate::law::Init;
-use crate::monte_carlo::{Run, Sampling};
+use crate::monte_carlo::{Model, Run, Sampling};
 use crate::record::Measure;
 use crate::schedule::Schedule;
 use crate::solver::registry;
@@ -292,7 +292,7 @@ fn walk(dim: usize, solver: &str) -> PathsOf {
     let run = Run {
         solver: &solver,
         data: &data,
-        wrong: None,
+        model: Model::Exact,
         schedule: &VP,
         levels: &levels,
         init: Init::Prior,

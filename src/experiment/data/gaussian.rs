@@ -6,6 +6,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::super::spectrum;
+use super::images::Set;
 use super::{Named, one_or_each, read_data, stem};
 use crate::config;
 use crate::data::{Data, Gaussian};
@@ -58,9 +59,15 @@ fn matching(of: Value, mean: Option<Value>, folder: &Path) -> Result<Named<Data>
         let why = "does not go with of, which has a mean";
         return Err(BadInput::new("mean", config::Plain(&mean), why, "remove it"));
     }
-    let of = read_data(of, folder, None).map_err(|e| e.within("of"))?;
-    let data = Gaussian::matching(&of.value)?;
-    Ok(Named { label: format!("gaussian(of {})", of.label), value: Data::Gaussian(data) })
+    // A mixture holds fewer images than a set.
+    let of = match Set::in_table(&of, folder).map_err(|e| e.within("of"))? {
+        Some(set) => Named { label: set.label, value: Gaussian::of_images(&set.images, set.std)? },
+        None => {
+            let Named { label, value } = read_data(of, folder, None).map_err(|e| e.within("of"))?;
+            Named { label, value: Gaussian::matching(&value)? }
+        }
+    };
+    Ok(Named { label: format!("gaussian(of {})", of.label), value: Data::Gaussian(of.value) })
 }
 
 /// One mean a mode, one for all, or zero.

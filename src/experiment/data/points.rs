@@ -6,9 +6,10 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::super::spectrum::find;
-use super::{Named, label, stem};
+use super::{Named, stem};
 use crate::config;
-use crate::data::{Data, digits, empirical};
+use crate::data::images::{self, Form, Select};
+use crate::data::{Data, empirical};
 use crate::error::{BadInput, Result};
 
 #[derive(Deserialize)]
@@ -27,7 +28,11 @@ pub(super) fn read(table: Table, folder: &Path) -> Result<Named<Data>> {
     let (points, source) = match (raw.csv, raw.folder, raw.points) {
         (Some(file), None, None) => (empirical::csv(&find("csv", &file, folder)?)?, stem(&file) + ", "),
         (None, Some(images), None) => {
-            (empirical::images(&find("folder", &images, folder)?)?, stem(&images) + ", ")
+            let dir = find("folder", &images, folder)?;
+            (
+                images::read_folder("folder", &dir, &Form::default(), &Select::default())?.points(),
+                stem(&images) + ", ",
+            )
         }
         (None, None, Some(points)) => (points, String::new()),
         _ => {
@@ -39,21 +44,4 @@ pub(super) fn read(table: Table, folder: &Path) -> Result<Named<Data>> {
     let (count, dim) = (points.len(), points.first().map_or(0, Vec::len));
     let label = format!("points({source}n={count}, dim={dim}{kernel})");
     Ok(Named { label, value: Data::Mixture(empirical::kernels(points, raw.std)?) })
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawDigits {
-    class: Option<usize>,
-    count: Option<usize>,
-    #[serde(default)]
-    std: f64,
-}
-
-/// `{ name = "digits", ... }`.
-pub(super) fn read_digits(table: Table) -> Result<Named<Data>> {
-    let label = label("digits", table.clone());
-    let RawDigits { class, count, std } = config::read(Value::Table(table))?;
-    let points = digits::points(class, count)?;
-    Ok(Named { label, value: Data::Mixture(empirical::kernels(points, std)?) })
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::Keys;
 use crate::error::{BadInput, Result};
+use crate::schedule::{self, Table, TableParameters};
 
 /// A chain of noise levels: alpha_t^2 is the product of 1 - beta up to t.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +67,19 @@ impl Betas {
             ("trained_betas".into(), json!(self.trained_betas)),
             ("rescale_betas_zero_snr".into(), json!(self.rescale_betas_zero_snr)),
         ]);
+    }
+
+    /// The same chain as a table of the bench's, where it has one.
+    pub fn table(&self, steps: usize) -> Option<Table> {
+        let Betas { beta_start, beta_end, .. } = *self;
+        let beta = match self.beta_schedule {
+            _ if self.trained_betas.is_some() || self.rescale_betas_zero_snr => None,
+            BetaSchedule::Linear => Some(schedule::Betas::Linear),
+            BetaSchedule::ScaledLinear => Some(schedule::Betas::ScaledLinear),
+            BetaSchedule::SquaredcosCapV2 => Some(schedule::Betas::Cosine),
+            _ => None,
+        }?;
+        TableParameters { steps, beta, beta_start, beta_end }.try_into().ok()
     }
 
     pub(super) fn check(&self, steps: usize) -> Result<()> {

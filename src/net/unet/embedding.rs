@@ -46,12 +46,13 @@ impl TimeProjection {
         })
     }
 
-    /// Of `t` (n), in its precision (that of `t` and the frequencies where those are learned): (n, width).
+    /// Of `t` (n), in f64 if `t` (or, for Fourier, the frequencies) is, else in f32: (n, width).
     pub fn forward(&self, p: Weights, t: &Tensor) -> Result<Tensor> {
-        match self {
-            &Self::Positional { width, shift, flip } => positional(t, width, shift, flip),
-            &Self::Fourier { frequencies } => fourier(&t.log()?, &p[frequencies]),
-            &Self::Learned { table, rows } => {
+        let t = &if t.dtype() == DType::F64 { t.clone() } else { t.to_dtype(DType::F32)? };
+        match *self {
+            Self::Positional { width, shift, flip } => positional(t, width, shift, flip),
+            Self::Fourier { frequencies } => fourier(&t.log()?, &p[frequencies]),
+            Self::Learned { table, rows } => {
                 let (steps, index) = (t.to_dtype(DType::F64)?.to_vec1::<f64>()?, t.to_dtype(DType::U32)?);
                 if let Some(bad) =
                     steps.iter().find(|&&s| s.fract() != 0.0 || !(0.0..rows as f64).contains(&s))
