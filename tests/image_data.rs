@@ -18,7 +18,7 @@ fn law(text: &str, folder: &Path) -> Result<(Data, String), String> {
     let text = format!(
         "question = '?'\ndata = {text}\nschedule = {{ name = 'vp-linear' }}\n\
          mode = {{ monte-carlo = {{ samples = 100 }} }}\n\
-         grid = {{ name = 'uniform-t', start = 1.0, end = 1e-3, steps = 4 }}\nsolver = 'ddim'"
+         grid = {{ name = 'uniform-t', start = 1.0, end = 1e-3, steps = 4 }}\nsolver = [{{ name = 'ddim' }}]"
     );
     let experiment = Experiment::parse("demo", &text, folder).map_err(|e| e.to_string())?;
     let cell = experiment.cells().remove(0);
@@ -69,7 +69,7 @@ fn a_network_sees_the_images_of_which_the_law_is_made() {
         let set = images(text, dir.path()).expect(text);
         assert_eq!(set.len(), count, "{text}");
         let (data, name) = law(text, dir.path()).expect(text);
-        assert_eq!(data, Data::Mixture(Mixture::points(set.points())), "{text}");
+        assert_eq!(data, Data::Mixture(Mixture::points(set.points()).unwrap()), "{text}");
         assert!(label.is_empty() || name == label, "{name} for {label}");
     }
     let owls = Select { class: Some(Class::Name("owl".into())), ..Select::default() };

@@ -109,5 +109,4 @@ fn errors_of_the_values_move_rho_as_far_as_they_mix_ranks() {
     // Ranks by chance: rho has variance 1/11.
     assert!((low + 0.59).abs() < 0.1 && (high - 0.59).abs() < 0.1, "{low} {high}");
     assert_eq!(within_errors(&of(0.5), &of(0.5), 1), within_errors(&of(0.5), &of(0.5), 1));
-    assert_ne!(within_errors(&of(0.5), &of(0.5), 1), within_errors(&of(0.5), &of(0.5), 2));
 }
