@@ -9,6 +9,8 @@
 //! | | [`kolmogorov`]: Kolmogorov-Smirnov | p-value |
 //! | rows and rows | [`kernel`]: energy distance, MMD, unbiased | blocks; influence on the line |
 //! | rows of pairs | [`paired`]: RMSE, differences; KL from log densities | rows |
+//! | rows and rows, or a law | [`frechet`]: squared Frechet distance of the Gaussians fitted to both | influence |
+//! | ranking and ranking | [`rank`]: Spearman's rho, Kendall's tau | interval |
 //!
 //! *Batches*: [`batches::Means`] keeps sums over contiguous ranges of the global sample index and takes the delete-one-batch
 //! jackknife. *Influence*: the infinitesimal jackknife (Jaeckel 1972): each row's first-order effect on the metric. Both
@@ -18,9 +20,11 @@ use crate::data::Moments;
 
 pub mod batches;
 pub mod estimate;
+pub mod frechet;
 pub mod kernel;
 pub mod kolmogorov;
 pub mod paired;
+pub mod rank;
 pub mod significance;
 pub mod sliced;
 pub mod wasserstein;
