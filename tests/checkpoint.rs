@@ -283,7 +283,12 @@ fn schedulers_say_what_their_files_say() {
     assert_eq!((ve.levels, ve.prediction_type), (Levels::Ve(0.01, 1348.0), Prediction::Score));
     let edm = scheduler("resnet-resizing");
     assert_eq!(edm.levels, Levels::Edm(Edm { sigma_min: 0.002, sigma_max: 80.0, sigma_data: 0.5 }));
-    assert!(scheduler("learned").assumed);
+    let said = Scheduler::from_json("{}").unwrap();
+    assert_eq!(
+        scheduler("learned"),
+        Scheduler { assumed: true, ..said },
+        "what a class says of itself is assumed of none"
+    );
 }
 
 /// tests/golden/unet.py asked diffusers, which computes betas in f32.

@@ -78,18 +78,21 @@ fn outputs_are_those_of_diffusers() {
 }
 
 /// `python tests/golden/unet.py fuzz DIR 100 0` makes the cases.
+///
+/// torch's f32 is up to 1.3e-5 from its own f64 where a norm meets hardly any variance, which is allowed for; its f32 logarithm
+/// is at times one unit in the last place off, which moves Fourier angles (and the f64 network, fed times in f32) by 1e-5.
 #[test]
 #[ignore = "needs cases made by diffusers: SCOREBENCH_UNET_FIXTURES=DIR"]
 fn outputs_of_random_configurations_are_those_of_diffusers() {
     let root = std::env::var("SCOREBENCH_UNET_FIXTURES").expect("SCOREBENCH_UNET_FIXTURES");
     let (mut bad, mut worst) = (Vec::new(), [0.0_f64; 2]);
     for case in cases(Path::new(&root)) {
-        let (_, layout) = io(&case);
+        let (io, layout) = io(&case);
         assert_eq!(open(&case, DType::F32).config.tensors().unwrap(), layout, "{case:?}");
-        let found = distances(&case);
+        let (found, own) = (distances(&case), distance(&io["y"], &io["y64"]));
         worst = [worst[0].max(found[0]), worst[1].max(found[1])];
-        if !(found[0] < 1e-5 && found[1] < 1e-6) {
-            bad.push((case, found));
+        if !(found[0] < 1e-5 + own && found[1] < 1e-5) {
+            bad.push((case, found, own));
         }
     }
     println!("worst {worst:?}");

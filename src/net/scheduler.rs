@@ -172,7 +172,11 @@ impl Scheduler {
 
     /// What diffusers' `DDPMScheduler` is without a configuration, marked as assumed.
     pub fn assumed() -> Self {
-        Scheduler { assumed: true, ..Self::ddpm(Betas::default(), 1000, Prediction::Epsilon) }
+        Scheduler {
+            assumed: true,
+            clip_sample: true,
+            ..Self::ddpm(Betas::default(), 1000, Prediction::Epsilon)
+        }
     }
 
     /// A chain of `num_train_timesteps` steps, without clipping.

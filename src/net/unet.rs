@@ -9,6 +9,7 @@ mod blocks;
 mod config;
 mod embedding;
 mod layers;
+mod resize;
 mod skip;
 
 pub use config::{Config, SampleSize};

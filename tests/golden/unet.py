@@ -61,6 +61,8 @@ def write(folder, config, size, *, batch=2, pipeline=False, scheduler=None, half
     with torch.no_grad():
         io["y"] = model(io["x"], call(io["t"]), class_labels=lab2(lambda v: v)).sample
         io["y64"] = double(io["x"].double(), call(io["t"]), class_labels=lab2(lambda v: v.double())).sample
+    if not io["y64"].isfinite().all():
+        raise ValueError("not finite")
     folder.mkdir(parents=True)
     unet = folder / "unet" if pipeline else folder
     variant = "fp16" if half else None

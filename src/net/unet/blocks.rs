@@ -3,7 +3,8 @@
 use candle_core::{Result, Tensor};
 
 use super::config::Config;
-use super::layers::{Attention, Common, Conv, Layout, Resample, Resnet, Shape, Weights, double};
+use super::layers::{Attention, Common, Conv, Layout, Resnet, Shape, Weights};
+use super::resize::{Resample, double};
 use super::skip::{SkipDown, SkipUp};
 use crate::error;
 

@@ -7,7 +7,8 @@ use candle_core::{Result, Tensor};
 
 use super::blocks::{Place, join, joined};
 use super::config::Config;
-use super::layers::{Activation, Attention, Common, Conv, Layout, Norm, Resample, Resnet, Shape, Weights};
+use super::layers::{Activation, Attention, Common, Conv, Layout, Norm, Resnet, Shape, Weights};
+use super::resize::Resample;
 use crate::error::{self, BadInput};
 
 /// Groups of the attention's norm, whatever the configuration says.
