@@ -274,10 +274,16 @@ impl Recipe {
     /// # Errors
     /// A key that follows from the data, values that do not fit, what training does not support.
     pub fn config(&self, shape: Shape) -> Result<Config> {
-        let follows = ["in_channels", "out_channels", "sample_size"];
         let bad = |e: BadInput| e.within("model");
-        if let Some((key, value)) = self.model.iter().find(|(key, _)| follows.contains(&key.as_str())) {
-            return Err(bad(BadInput::new(key, config::Plain(value), "follows from the data", "remove it")));
+        let known = keys();
+        let known: Vec<&str> =
+            known.iter().map(String::as_str).filter(|key| !FOLLOWS.contains(key)).collect();
+        if let Some((key, value)) = self.model.iter().find(|(key, _)| !known.contains(&key.as_str())) {
+            let (why, fix) = match FOLLOWS.contains(&key.as_str()) {
+                true => ("follows from the data", "remove it".into()),
+                false => ("is not a known key", config::suggest(key, &known)),
+            };
+            return Err(bad(BadInput::new(key, config::Plain(value), why, fix)));
         }
         let mut config: Config = config::read(Value::Table(self.model.clone())).map_err(bad)?;
         let Shape { channels, height, width } = shape;
@@ -390,6 +396,15 @@ impl Process {
             }
         }
     }
+}
+
+/// Keys of a [`Config`] that the images decide.
+const FOLLOWS: [&str; 3] = ["in_channels", "out_channels", "sample_size"];
+
+/// Keys of a [`Config`].
+fn keys() -> Vec<String> {
+    let all = serde_json::to_value(Config::default()).unwrap_or_default();
+    all.as_object().into_iter().flat_map(|all| all.keys().cloned()).collect()
 }
 
 fn positive(key: &str, value: f64, example: f64) -> Result<()> {
