@@ -288,15 +288,7 @@ impl Experiment {
     /// # Errors
     /// Names the file, the key, the value and the fix.
     pub fn load(path: &Path, set: &[String], size: Size) -> Result<Self> {
-        let unreadable = |why: String, fix: &str| BadInput::about("", why, fix).file(path);
-        let bytes = std::fs::read(path).map_err(|e| {
-            unreadable(
-                format!("cannot be read: {e}"),
-                "give the path of an experiment such as experiments/01-convergence.toml",
-            )
-        })?;
-        let text = String::from_utf8(bytes)
-            .map_err(|e| unreadable(format!("is not UTF-8 text: {e}"), "save it as UTF-8"))?;
+        let text = read_text(path)?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let folder = path.parent().unwrap_or(Path::new("."));
         Self::parse_with(&name, &text, folder, set, size).map_err(|e| e.file(path))
@@ -311,10 +303,7 @@ impl Experiment {
     }
 
     fn parse_with(name: &str, text: &str, folder: &Path, set: &[String], size: Size) -> Result<Self> {
-        let mut table: Table = text.parse().map_err(|e: toml::de::Error| not_toml(&e, text))?;
-        for assignment in set {
-            override_key(&mut table, assignment)?;
-        }
+        let table = parse_table(text, set)?;
         let raw: Raw = config::read(Value::Table(table))?;
         // Checked also where it is not used.
         raw.quick.as_ref().map_or(Ok(()), Quick::check).map_err(|e| e.within("quick"))?;
@@ -568,6 +557,34 @@ fn known_names<'a>(words: impl IntoIterator<Item = &'a String>, labels: &[&str])
         }
     }
     Ok(())
+}
+
+/// The table of another file than an experiment, with overridden keys.
+///
+/// # Errors
+/// A file that cannot be read or is not TOML.
+#[cfg(feature = "candle")]
+pub(crate) fn read_table(path: &Path, set: &[String]) -> Result<Table> {
+    parse_table(&read_text(path)?, set).map_err(|e| e.file(path))
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    let unreadable = |why: String, fix: &str| BadInput::about("", why, fix).file(path);
+    let bytes = std::fs::read(path).map_err(|e| {
+        unreadable(
+            format!("cannot be read: {e}"),
+            "give the path of an experiment such as experiments/01-convergence.toml",
+        )
+    })?;
+    String::from_utf8(bytes).map_err(|e| unreadable(format!("is not UTF-8 text: {e}"), "save it as UTF-8"))
+}
+
+fn parse_table(text: &str, set: &[String]) -> Result<Table> {
+    let mut table: Table = text.parse().map_err(|e: toml::de::Error| not_toml(&e, text))?;
+    for assignment in set {
+        override_key(&mut table, assignment)?;
+    }
+    Ok(table)
 }
 
 /// A TOML syntax error, at its line.

@@ -411,6 +411,25 @@ pub struct ReachRow {
     pub ratios: String,
 }
 
+/// How far a training is: `loss.csv`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LossRow {
+    /// Updates made.
+    pub step: u64,
+    /// Mean loss of the batches since the row before.
+    #[serde(with = "number")]
+    pub loss: Option<f64>,
+    /// Loss of the averaged weights on held-out images, at fixed noise levels and noises.
+    #[serde(with = "number")]
+    pub held_out: Option<f64>,
+    /// Mean norm of the gradients since the row before.
+    #[serde(with = "number")]
+    pub grad_norm: Option<f64>,
+    /// Learning rate of the last update.
+    #[serde(with = "number")]
+    pub lr: Option<f64>,
+}
+
 /// How long a cell took: `timing.csv`, whose `key` says which. Never compared, never a gate.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timing {

@@ -13,6 +13,7 @@ mod list;
 mod run;
 mod sample;
 mod summary;
+mod train;
 
 /// How far is a diffusion sampler from the equation it claims to solve? Exactly, and how fast does that shrink?
 #[derive(Debug, Parser)]
@@ -30,6 +31,8 @@ enum Verb {
     Check(check::Check),
     /// Draw images from a network, or samples of a data law, with any solver
     Sample(sample::Sample),
+    /// Train a network on an image set, to a checkpoint that diffusers reads too
+    Train(train::Train),
     /// Measure what solvers claim: orders, costs, stability; exit code 1 if one claims too much
     Certify(certify::Certify),
     /// List what can be named in an experiment
@@ -49,6 +52,7 @@ pub fn main() -> ExitCode {
         Verb::Run(run) => run.go(),
         Verb::Check(check) => check.go(),
         Verb::Sample(sample) => sample.go(),
+        Verb::Train(train) => train.go(),
         Verb::Certify(certify) => certify.go(),
         Verb::List(list) => list.go(),
     };

@@ -7,4 +7,5 @@ pub mod network;
 pub mod ops;
 pub mod scheduler;
 pub mod tensor;
+pub mod train;
 pub mod unet;
