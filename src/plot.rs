@@ -26,6 +26,7 @@ mod map;
 mod panel;
 mod paths;
 mod plane;
+mod ranks;
 mod sampled;
 mod scene;
 mod style;
@@ -40,6 +41,7 @@ use chart::{Across, Chart, Up};
 pub use field::field;
 pub use map::amplification;
 pub use paths::{PathsOf, paths};
+pub use ranks::ranks;
 pub use sampled::{by_precision, perturbation};
 
 use label::{Key, Label, end_time, tell_apart};
