@@ -41,6 +41,7 @@ mod figure;
 mod flows;
 mod ladder;
 mod mode;
+mod rank;
 mod sampled;
 pub(crate) mod sampler;
 mod spectrum;
@@ -54,6 +55,7 @@ pub use figure::FigureKind;
 pub use flows::Flows;
 pub use ladder::Ladder;
 pub use mode::Mode;
+pub use rank::Rank;
 
 pub use expect::{Expectation, Outcome, SolverExpectation};
 
@@ -86,6 +88,8 @@ pub struct Experiment {
     pub metrics: Vec<String>,
     /// Model calls to count until errors are small enough.
     pub reach: Option<Reach>,
+    /// Whose ranking of solvers is to predict that on the other data.
+    pub rank: Option<Rank>,
     /// Figures to draw; the first is `figure.svg`.
     pub figures: Vec<FigureKind>,
     /// Whether the `quick` table has cut it down: expectations on cells that are left out then stay open.
@@ -198,6 +202,7 @@ struct Raw {
     expect: Vec<Expectation>,
     metrics: Option<Vec<String>>,
     reach: Option<Reach>,
+    rank: Option<Rank>,
     catalogue: Option<Catalogue>,
     figure: Option<Value>,
     quick: Option<Quick>,
@@ -344,6 +349,7 @@ impl Experiment {
             expect: raw.expect,
             metrics: Vec::new(),
             reach: raw.reach,
+            rank: raw.rank,
             reduced: quick.is_some(),
             figures: match raw.figure {
                 None => vec![FigureKind::default_kind()],
@@ -363,6 +369,7 @@ impl Experiment {
     /// What only shows when the parts are put together.
     fn check(&self) -> Result<()> {
         self.check_modes()?;
+        self.rank.as_ref().map_or(Ok(()), |r| r.check(self)).map_err(|e| e.within("rank"))?;
         self.figures.iter().try_for_each(|kind| kind.check(self))?;
         let targets = self.reach.iter().flat_map(|r| &r.targets);
         if let Some(target) = targets.copied().find(|w2| !(w2.is_finite() && *w2 > 0.0)) {

@@ -27,6 +27,7 @@ mod map;
 mod panel;
 mod paths;
 mod plane;
+mod ranks;
 mod sampled;
 mod scene;
 mod style;
@@ -42,6 +43,7 @@ pub use field::field;
 pub use loss::loss;
 pub use map::amplification;
 pub use paths::{PathsOf, paths};
+pub use ranks::ranks;
 pub use sampled::{by_precision, perturbation};
 
 use label::{Key, Label, end_time, tell_apart};

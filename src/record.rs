@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::{BadInput, Result};
 use crate::metric::Estimate;
 
+mod ranks;
+
+pub use ranks::{Comparison, Pair, RankRow, RankedError};
+
 /// Columns that hold one number.
 pub const NUMBERS: &[&str] = &[
     "w2",

@@ -11,7 +11,7 @@ use crate::experiment::{Experiment, FigureKind, Mode, Named, Size, Subject};
 use crate::geometry::{Field, Paths};
 use crate::monte_carlo::{self, Precision, Sampling};
 use crate::plot::{self, Figure, PathsOf};
-use crate::record::{OrderRow, Row, SampledRow, to_csv};
+use crate::record::{OrderRow, RankRow, Row, SampledRow, to_csv};
 use crate::results::{self, Store};
 use crate::schedule::Schedule;
 use crate::{parallel, reach, runner};
@@ -90,6 +90,10 @@ impl Run {
         if let Some(reach) = &experiment.reach {
             files.push(("calls.csv".to_string(), to_csv(&reach::calls(&rows, reach)).into_bytes()));
         }
+        if experiment.rank.is_some() {
+            let ranks: Vec<RankRow> = experiment.comparisons(&rows).into_iter().map(|c| c.row).collect();
+            files.push(("ranks.csv".to_string(), to_csv(&ranks).into_bytes()));
+        }
         for (i, kind) in experiment.figures.iter().enumerate() {
             let (name, figure) = (kind.name(), draw(kind, experiment, &rows, &results.orders));
             let stem = match files.iter().filter(|(f, _)| f.starts_with(name) && f.ends_with(".svg")).count()
@@ -132,10 +136,10 @@ fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn draw(kind: &FigureKind, experiment: &Experiment, rows: &[Row], orders: &[OrderRow]) -> Figure {
+fn draw(kind: &FigureKind, experiment: &Experiment, all_rows: &[Row], orders: &[OrderRow]) -> Figure {
     let (title, wanted) = (&experiment.question, kind.solvers());
-    let chosen: Vec<Row> = rows.iter().filter(|r| wanted.contains(&r.solver)).cloned().collect();
-    let rows = if wanted.is_empty() { rows } else { &chosen };
+    let chosen: Vec<Row> = all_rows.iter().filter(|r| wanted.contains(&r.solver)).cloned().collect();
+    let rows = if wanted.is_empty() { all_rows } else { &chosen };
     let metric = kind.metric(experiment);
     match kind {
         FigureKind::Convergence { .. } => plot::convergence(rows, title, metric),
@@ -154,6 +158,13 @@ fn draw(kind: &FigureKind, experiment: &Experiment, rows: &[Row], orders: &[Orde
         FigureKind::ErrorBudget {} => plot::error_budget(rows, title),
         FigureKind::ParameterScan { parameter, default, .. } => {
             plot::parameter_scan(rows, title, metric, parameter, *default)
+        }
+        FigureKind::Ranks { .. } => {
+            let mut all = experiment.comparisons(all_rows);
+            if !wanted.is_empty() {
+                all.iter_mut().for_each(|c| c.pairs.retain(|p| wanted.contains(&p.solver)));
+            }
+            plot::ranks(&all, title)
         }
         FigureKind::Field { times, half_side } => plot::field(&fields(experiment, times, *half_side), title),
         FigureKind::Paths { paths, steps, half_side, .. } => {

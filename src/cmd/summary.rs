@@ -2,9 +2,10 @@
 
 use super::{Status, say};
 use crate::experiment::{Experiment, Outcome};
-use crate::record::{OrderRow, Row};
+use crate::record::{OrderRow, RankRow, Row};
 
-/// The question, and for every fit the order, the verdict and the error at the largest step count.
+/// The question, for every fit the order, the verdict and the error at the largest step count, and how well rankings were
+/// predicted.
 pub(super) fn table(experiment: &Experiment, rows: &[Row], orders: &[OrderRow]) -> String {
     let mut text = format!("# {}: {}\n", experiment.name, experiment.question);
     let mut lines = vec![["solver", "order", "claimed", "verdict", "error at N", "why"].map(String::from)];
@@ -54,7 +55,25 @@ pub(super) fn table(experiment: &Experiment, rows: &[Row], orders: &[OrderRow]) 
     if !place.is_empty() {
         flush(&mut lines, &mut text);
     }
+    text.push_str(&ranks(experiment, rows));
     text
+}
+
+/// A line for every ranking that is predicted, under what its runs have in common where that differs.
+fn ranks(experiment: &Experiment, rows: &[Row]) -> String {
+    let (mut text, mut place) = (String::from("\n"), None);
+    let all: Vec<RankRow> = experiment.comparisons(rows).into_iter().map(|c| c.row).collect();
+    for row in &all {
+        let here = [&row.schedule, &row.grid, &row.init, &row.mode].map(String::as_str);
+        if place.replace(here).is_some_and(|before| before != here) {
+            text.push('\n');
+        }
+        let differs = |k: usize| all.iter().any(|r| [&r.schedule, &r.grid, &r.init, &r.mode][k] != here[k]);
+        let labels: Vec<&str> = (0..here.len()).filter(|k| differs(*k)).map(|k| here[k]).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!(" ({})", labels.join(", ")) };
+        text.push_str(&format!("rank{labels}: {row}\n"));
+    }
+    if all.is_empty() { String::new() } else { text }
 }
 
 /// Says on stderr which expectations failed or stay open. With `strict`, an open one counts as failed,

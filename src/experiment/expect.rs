@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Experiment, Named, is_called, known_names};
+use super::{Experiment, Named, is_called, known_names, rank};
 use crate::config::suggest;
 use crate::error::{BadInput, Result};
 use crate::metric;
@@ -229,5 +229,6 @@ pub(super) fn outcomes(experiment: &Experiment, rows: &[Row], orders: &[OrderRow
         }
         out.extend(covered.into_iter().map(|row| expectation.holds(row)));
     }
+    out.extend(rank::outcomes(experiment, rows));
     out
 }

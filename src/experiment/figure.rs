@@ -60,6 +60,12 @@ pub enum FigureKind {
         /// The error.
         metric: Option<String>,
     },
+    /// The errors that the `rank` table compares, one against the other, a panel each data and budget.
+    Ranks {
+        /// Which solvers; rho is that of all.
+        #[serde(default)]
+        solvers: Vec<String>,
+    },
     /// Density and score of `x_t` in the plane, a panel each time: data of two coordinates.
     Field {
         /// Times, in the schedule's unit.
@@ -106,6 +112,7 @@ impl FigureKind {
         "local-orders",
         "error-budget",
         "parameter-scan",
+        "ranks",
         "field",
         "paths",
     ];
@@ -126,6 +133,7 @@ impl FigureKind {
             FigureKind::LocalOrders {} => "local-orders",
             FigureKind::ErrorBudget {} => "error-budget",
             FigureKind::ParameterScan { .. } => "parameter-scan",
+            FigureKind::Ranks { .. } => "ranks",
             FigureKind::Field { .. } => "field",
             FigureKind::Paths { .. } => "paths",
         }
@@ -138,6 +146,7 @@ impl FigureKind {
             | FigureKind::WorkPrecision { solvers, .. }
             | FigureKind::ByPrecision { solvers, .. }
             | FigureKind::Perturbation { solvers, .. }
+            | FigureKind::Ranks { solvers }
             | FigureKind::Paths { solvers, .. } => solvers,
             _ => &[],
         }
@@ -176,6 +185,9 @@ impl FigureKind {
             }
             FigureKind::ErrorBudget {} | FigureKind::Amplification {} if experiment.sampled() => {
                 needs("needs exact laws", "write mode = \"exact\"")
+            }
+            FigureKind::Ranks { .. } if experiment.rank.is_none() => {
+                needs("needs a ranking that predicts", "add rank = { by = \"DATA\" }")
             }
             FigureKind::Field { times, half_side } => {
                 check_box(*half_side)?;
@@ -335,6 +347,7 @@ mod tests {
             (2, r#"{ name = "paths", steps = 501 }"#, "", "is too fine a picture; give at most 500"),
             (2, r#"{ name = "paths", steps = 8, paths = 0 }"#, "", "figure.paths = 0 is no number of paths"),
             (2, r#"{ name = "paths", steps = 8, solvers = ["dim"] }"#, "", "did you mean \"ddim\"?"),
+            (2, r#""ranks""#, "", "\"ranks\" needs a ranking that predicts; add rank = { by ="),
             (2, r#""by-precision""#, "", "\"by-precision\" needs runs on samples"),
             (2, r#""error-budget""#, SAMPLED, "\"error-budget\" needs exact laws"),
             (2, r#"{ name = "convergence", metric = "w2" }"#, SAMPLED, "is not measured in this experiment"),

@@ -39,7 +39,7 @@ impl Ladder {
 }
 
 /// The most steps, at least one, that cost no more than `calls`.
-fn most_steps(solver: &Handle, calls: usize) -> Option<usize> {
+pub(super) fn most_steps(solver: &Handle, calls: usize) -> Option<usize> {
     // Calls grow with steps, of which there are no more than calls (or one call makes many steps: none does).
     let affordable = |n: &usize| solver.calls(*n) <= calls;
     let (mut low, mut high) = (0, calls + 1);

@@ -89,8 +89,18 @@ impl Axis {
     /// A logarithmic axis around errors, `length` pixels high.
     pub fn errors(low: f64, high: f64, length: f64) -> Self {
         let pad = if high > 2.0 * low { (high / low).powf(0.03).max(1.1) } else { 2.0 };
-        let (low, high) = (low / pad, high * pad);
+        Axis::errors_within(low / pad, high * pad, length)
+    }
+
+    /// A logarithmic axis from one error to another, `length` pixels high.
+    pub fn errors_within(low: f64, high: f64, length: f64) -> Self {
         Axis { log: true, low, high, ticks: error_ticks(low, high, length / 24.0) }
+    }
+
+    /// The same `length` pixels long, lying.
+    pub fn errors_across(low: f64, high: f64, length: f64) -> Self {
+        let ticks = error_ticks(low, high, length / 36.0);
+        Axis { log: true, low, high, ticks: Vec::new() }.with_ticks(ticks, length)
     }
 
     /// Names every tick, or every second from the last, or every third: as many as fit side by side.

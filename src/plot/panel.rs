@@ -1,5 +1,6 @@
 //! One panel: a frame, its grid, the curves, and their names at the right.
 
+use super::MOST;
 use super::axis::{Axis, TICK_SIZE, number};
 use super::bars::{bars, draw_bars};
 use super::floor;
@@ -350,7 +351,7 @@ pub(super) fn tooltip(curve: &Curve) -> String {
         .filter(|p| !p.1.is_nan())
         .map(|&(x, y)| match curve.spread_at(x) {
             Some(Spread { reach, .. }) if *reach > 0.0 => format!("{x}: {y:.3e} ± {reach:.1e}"),
-            _ if y.is_finite() => format!("{x}: {y:.3e}"),
+            _ if y < MOST => format!("{x}: {y:.3e}"),
             _ => format!("{x}: failed"),
         })
         .collect();

@@ -1,0 +1,256 @@
+//! Errors of solvers on one data law against those on another: whether one ranking predicts the other.
+
+use super::Figure;
+use super::axis::{Axis, TICK_SIZE, power_of_ten};
+use super::chart::{MARGIN, PANEL_TITLE, SMALL, upwards};
+use super::field::draw_heading;
+use super::label::{Key, tell_apart};
+use super::panel::{Curve, Frame, LEAST_ERROR, Panel, Spread};
+use super::sampled::axis_title;
+use super::scene::{Anchor, Scene, Shape, Stroke, shorten, text_width, wrap};
+use super::style::{GREY, GUIDE, INK, Style};
+use super::{circumstances, distinct};
+use crate::record::{Comparison, RankRow, RankedError};
+
+/// The side of a frame, by how many are side by side.
+const SIDES: [f64; 4] = [430.0, 350.0, 290.0, 260.0];
+/// Above a frame: its title, and rho. Below it: ticks and the axis title. Between cells.
+const HEAD: f64 = 46.0;
+const FOOT: f64 = 42.0;
+const GAP: f64 = 20.0;
+/// Errors below are round-off, which gets no say in the range.
+const ROUND_OFF: f64 = 1e-12;
+/// Nor do errors so many times the middle one.
+const BEYOND: f64 = 1e3;
+/// Bars reach so many standard errors to either side.
+const WIDE: f64 = 2.0;
+
+/// The error of each solver on the data whose ranking predicts (across) and on the other data (upwards): a panel for each
+/// comparison, with Spearman's rho and its 95 % interval. Names stand in the order of the errors on the other data. A line
+/// of slope 1 joins errors of one ratio, the power of ten that is nearest to the middle one.
+pub fn ranks(comparisons: &[Comparison], title: &str) -> Figure {
+    let keys: Vec<Key> = comparisons.iter().map(|c| key(&c.row)).collect();
+    let (context, own) = tell_apart(&keys);
+    let solvers = distinct(comparisons.iter().flat_map(|c| &c.pairs).map(|p| p.solver.clone()));
+    let scatters: Vec<Scatter> =
+        comparisons.iter().zip(own).map(|(c, own)| Scatter::new(c, own.join(", "), &solvers)).collect();
+    let columns = columns(comparisons);
+    let names = scatters.iter().map(|s| s.panel.names_width(&s.y)).fold(0.0, f64::max);
+    let height = scatters.iter().map(|s| s.panel.names_height(&s.y)).fold(0.0, f64::max);
+    let side = height.max(SIDES[columns - 1]);
+    let labels = scatters.iter().flat_map(|s| &s.y.ticks).map(|t| text_width(&t.label, TICK_SIZE));
+    let before = 20.0 + labels.fold(0.0, f64::max) + 10.0;
+    let cell = (before + side + names + GAP, HEAD + side + FOOT + GAP);
+    let width = (2.0 * MARGIN + columns as f64 * cell.0 - GAP).max(640.0);
+    let mut shapes = Vec::new();
+    let top = draw_heading(&mut shapes, title, &context.join(" · "), width);
+    for (k, scatter) in scatters.into_iter().enumerate() {
+        let (column, row) = ((k % columns) as f64, (k / columns) as f64);
+        let corner = (MARGIN + column * cell.0 + before, top + row * cell.1 + HEAD);
+        let frame = Frame { left: corner.0.round(), top: corner.1.round(), width: side, height: side };
+        scatter.draw(&mut shapes, frame, side + names);
+    }
+    let mut bottom = top + comparisons.len().div_ceil(columns) as f64 * cell.1;
+    if comparisons.is_empty() {
+        shapes.push(Shape::text((0.5 * width, top + 70.0), Anchor::Middle, 14.0, GREY, "no finite data"));
+        bottom += 140.0;
+    }
+    for line in notes(comparisons).iter().flat_map(|n| wrap(n, SMALL - 0.5, width - 2.0 * MARGIN)) {
+        bottom += 16.0;
+        shapes.push(Shape::text((MARGIN, bottom), Anchor::Start, SMALL - 0.5, GREY, line));
+    }
+    Figure { scene: Scene { width, height: bottom + MARGIN, title: title.into(), shapes } }
+}
+
+/// What a panel stands for.
+fn key(row: &RankRow) -> Key {
+    let mut key = circumstances(&row.data, &row.schedule, &row.grid, &row.init);
+    key.push(("mode", row.mode.clone()));
+    key.push(("budget", format!("{} {}", row.budget, row.unit)));
+    key
+}
+
+/// A row of panels for each data, where its budgets fit side by side.
+fn columns(comparisons: &[Comparison]) -> usize {
+    let first = comparisons.chunk_by(|a, b| a.row.data == b.row.data).next().map_or(0, <[_]>::len);
+    let most = SIDES.len();
+    match (comparisons.len(), first) {
+        (count, 0 | 1) => count.clamp(1, most - 1),
+        (_, first) if first <= most => first,
+        _ => most - 1,
+    }
+}
+
+fn notes(comparisons: &[Comparison]) -> Vec<String> {
+    let any = |test: fn(&RankedError, &RankedError) -> bool| {
+        comparisons.iter().flat_map(|c| &c.pairs).any(|p| test(&p.by, &p.on))
+    };
+    let mut notes = vec![
+        "ρ: Spearman's rank correlation of all solvers and its 95 % interval; τ: Kendall's tau. Names are in the order of the \
+         errors upwards."
+            .to_string(),
+    ];
+    if any(|by, on| [by, on].iter().any(|e| e.value.is_finite() && e.stderr.is_some())) {
+        notes.push("Bars: two standard errors to either side, where a marker does not hide them.".into());
+    }
+    if any(|by, on| by.value.is_infinite() || on.value.is_infinite()) {
+        notes.push("At the right edge, ▲ at the top: diverged (or beyond the axis).".into());
+    }
+    let unseen = |e: &RankedError| e.value < LEAST_ERROR;
+    if comparisons.iter().flat_map(|c| &c.pairs).any(|p| unseen(&p.by) || unseen(&p.on)) {
+        notes.push(
+            "At the left edge, ▼ at the bottom: no error above round-off or the sampling floor.".into(),
+        );
+    }
+    notes
+}
+
+/// A panel and its axes.
+struct Scatter {
+    title: String,
+    /// Rho and its interval, or why there is none.
+    found: String,
+    titles: [String; 2],
+    panel: Panel,
+    /// How far the bar of each curve's point reaches across.
+    across: Vec<f64>,
+    x: (f64, f64),
+    y: Axis,
+}
+
+impl Scatter {
+    fn new(Comparison { row, pairs }: &Comparison, title: String, solvers: &[String]) -> Self {
+        let (x, y) = alike(range(pairs.iter().map(|p| p.by.value)), range(pairs.iter().map(|p| p.on.value)));
+        let curves = pairs.iter().map(|p| {
+            let series = solvers.iter().position(|s| *s == p.solver).expect("one of all");
+            // To four digits, as a tooltip shows it.
+            let at = format!("{:.3e}", p.by.value.clamp(x.0, x.1)).parse().expect("a number as written");
+            let reach = WIDE * p.on.stderr.unwrap_or(0.0);
+            let mut style = Style::nth(series);
+            style.dash = &[];
+            Curve {
+                series,
+                name: p.solver.clone(),
+                style,
+                // An infinite error would not be drawn.
+                points: vec![(at, p.on.value.min(f64::MAX))],
+                spread: vec![Spread { x: at, reach, seen: true, floor: None }],
+            }
+        });
+        let panel = Panel { title: String::new(), curves: curves.collect() };
+        let across =
+            pairs.iter().map(|p| WIDE * p.by.stderr.filter(|_| p.by.value.is_finite()).unwrap_or(0.0));
+        let error = axis_title(&row.metric);
+        Scatter {
+            title,
+            found: found(row),
+            titles: [&row.by, &row.data].map(|data| format!("{error}: {data}")),
+            across: across.collect(),
+            panel,
+            x,
+            y: Axis::errors_within(y.0, y.1, 300.0),
+        }
+    }
+
+    /// `width` is that of frame and names.
+    fn draw(&self, out: &mut Vec<Shape>, frame: Frame, width: f64) {
+        let x = Axis::errors_across(self.x.0, self.x.1, frame.width);
+        let axes = (&x, &self.y);
+        for (line, size, colour, up) in
+            [(&self.title, PANEL_TITLE, INK, 27.0), (&self.found, SMALL, GREY, 9.0)]
+        {
+            let at = (frame.left, frame.top - up);
+            out.push(Shape::text(at, Anchor::Start, size, colour, shorten(line, size, width)));
+        }
+        self.draw_ratio(out, &frame, &axes);
+        self.draw_across(out, &frame, &axes);
+        self.panel.draw(out, frame, axes, false);
+        let [across, up] = self.titles.each_ref().map(|t| shorten(t, SMALL, frame.width));
+        let middle = (frame.left + 0.5 * frame.width, frame.bottom() + 34.0);
+        out.push(Shape::text(middle, Anchor::Middle, SMALL, INK, across));
+        let labels = self.y.ticks.iter().map(|t| text_width(&t.label, TICK_SIZE)).fold(0.0, f64::max);
+        out.push(upwards((frame.left - labels - 16.0, frame.top + 0.5 * frame.height), &up));
+    }
+}
+
+impl Scatter {
+    /// Where the error upwards is the one across times the power of ten that is nearest to the middle ratio.
+    fn draw_ratio(&self, out: &mut Vec<Shape>, frame: &Frame, axes: &(&Axis, &Axis)) {
+        let shown = |v: f64| v.is_finite() && v >= LEAST_ERROR;
+        let points = self
+            .panel
+            .curves
+            .iter()
+            .map(|c| c.points[0])
+            .filter(|p| shown(p.0) && shown(p.1) && p.1 < f64::MAX);
+        let ratios: Vec<f64> = points.map(|(x, y)| (y / x).log10()).collect();
+        let Some(power) = middle(ratios).map(f64::round) else { return };
+        let ratio = 10f64.powf(power);
+        let low = self.x.0.max(axes.1.low / ratio);
+        let high = self.x.1.min(axes.1.high / ratio);
+        if low >= high {
+            return;
+        }
+        let ends = [low, high].map(|x| frame.pixel(axes, (x, ratio * x)));
+        out.push(Shape::line(ends.to_vec(), Stroke::solid(GUIDE, 1.2)));
+        let name =
+            if power == 0.0 { "y = x".into() } else { format!("y = {} x", power_of_ten(power as i32)) };
+        let at = (ends[0].0 + 16.0, ends[0].1 - 3.0);
+        out.push(Shape::text(at, Anchor::Start, 9.5, GREY, name));
+    }
+
+    /// Bars of the errors across, cut at the frame.
+    fn draw_across(&self, out: &mut Vec<Shape>, frame: &Frame, axes: &(&Axis, &Axis)) {
+        for (curve, reach) in self.panel.curves.iter().zip(&self.across) {
+            let (x, y) = curve.points[0];
+            let low = (x - reach).max(self.x.0);
+            let ends = [low, (x + reach).min(self.x.1)].map(|x| frame.pixel(axes, (x, y)));
+            if (axes.1.low..=axes.1.high).contains(&y) && ends[1].0 - ends[0].0 > 6.0 {
+                let stroke = Stroke::solid(curve.style.colour, 0.9);
+                out.push(Shape::line(ends.to_vec(), stroke));
+            }
+        }
+    }
+}
+
+/// The finite errors that an axis should show: round-off does not stretch it down (unless there is nothing else), nor runs
+/// that blow up, up.
+fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    let mut all: Vec<f64> = values.filter(|v| v.is_finite() && *v >= LEAST_ERROR).collect();
+    if all.iter().any(|v| *v >= ROUND_OFF) {
+        all.retain(|v| *v >= ROUND_OFF);
+    }
+    let most = BEYOND * middle(all.clone())?;
+    let (low, high) =
+        (all.iter().copied().fold(f64::INFINITY, f64::min), all.into_iter().fold(0.0, f64::max));
+    Some((low, high.min(most)))
+}
+
+/// The upper median.
+fn middle(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+/// Two ranges with some room, of as many decades each, so that lines of one ratio have slope 1.
+fn alike(x: Option<(f64, f64)>, y: Option<(f64, f64)>) -> ((f64, f64), (f64, f64)) {
+    let logs = [x, y].map(|range| range.unwrap_or((0.1, 1.0))).map(|(low, high)| (low.log10(), high.log10()));
+    let span = logs.iter().map(|(low, high)| high - low).fold(0.5, f64::max);
+    let half = 0.5 * span + 0.06 * span + 0.06;
+    let [x, y] = logs.map(|(low, high)| {
+        let centre = 0.5 * (low + high);
+        (10f64.powf(centre - half), 10f64.powf(centre + half))
+    });
+    (x, y)
+}
+
+/// Rho, its interval, and how many solvers it is of.
+fn found(row: &RankRow) -> String {
+    match (row.rho, row.rho_low, row.rho_high, row.tau) {
+        (Some(rho), Some(low), Some(high), Some(tau)) => {
+            let text = format!("ρ = {rho:.2} [{low:.2}, {high:.2}], τ = {tau:.2}, {} solvers", row.solvers);
+            text.replace('-', "−")
+        }
+        _ => row.error.clone(),
+    }
+}
