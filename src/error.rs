@@ -56,11 +56,6 @@ impl BadInput {
         self
     }
 
-    /// The same complaint under a key, where it does not name a file yet.
-    pub(crate) fn within_unless_file(self, outer: &str) -> Self {
-        if self.0.file.is_some() { self } else { self.within(outer) }
-    }
-
     /// Marks a place that an experiment leaves for its user to fill.
     pub(crate) fn unfilled(mut self) -> Self {
         self.0.unfilled = true;

@@ -3,7 +3,9 @@
 //! A network knows one forward process. What it says of `x_t` depends on `kappa = sigma/alpha` alone once `x_t` is scaled, so it
 //! serves every schedule: `x_t` is brought to the network's own scale and `kappa` to its own [`Clock`].
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::OnceLock;
 
 use candle_core::{DType, Device, Result, Tensor};
 
@@ -45,6 +47,9 @@ impl Default for Options {
 /// A checkpoint put to use.
 pub struct Network {
     unet: UNet2DModel,
+    /// The same weights in double precision, where somebody asked.
+    exact: OnceLock<Result<UNet2DModel>>,
+    weights: BTreeMap<String, Tensor>,
     scheduler: Scheduler,
     hash: String,
     clock: Clock,
@@ -95,6 +100,8 @@ impl Network {
         let [h, w] = size.sides();
         Ok(Network {
             unet: checkpoint.model()?,
+            exact: OnceLock::new(),
+            weights: checkpoint.weights.clone(),
             scheduler: scheduler.clone(),
             hash: hash.clone(),
             clock,
@@ -119,14 +126,27 @@ impl Network {
         &self.unet
     }
 
-    /// What it predicts of images (n, c h w), numbered from `first`, in their own type.
-    fn output(&self, x: &Tensor, at: &Level, first: u64) -> Result<Tensor> {
+    /// The network in double precision.
+    fn exact(&self) -> Result<&UNet2DModel> {
+        if self.unet.dtype() == DType::F64 {
+            return Ok(&self.unet);
+        }
+        let doubled = || {
+            let double = |(name, w): (&String, &Tensor)| Ok((name.clone(), w.to_dtype(DType::F64)?));
+            let weights = self.weights.iter().map(double).collect::<Result<_>>()?;
+            UNet2DModel::new(self.unet.config(), &weights).map_err(candle_core::Error::wrap)
+        };
+        self.exact.get_or_init(doubled).as_ref().map_err(|e| candle_core::Error::Msg(e.to_string()))
+    }
+
+    /// What one of its networks predicts of images (n, c h w), numbered from `first`, in their own type.
+    fn output(&self, unet: &UNet2DModel, x: &Tensor, at: &Level, first: u64) -> Result<Tensor> {
         let (n, [c, h, w]) = (x.dim(0)?, self.shape);
         let input = (x * self.own_scale(at))?.reshape((n, c, h, w))?;
         // Doubles, or the time embedding would be rough at the fifth digit.
         let times = Tensor::full(self.clock.time(at.kappa()), n, x.device())?;
         let labels = self.labels(first, n, x.device())?;
-        let out = self.unet.forward(&input, &times, labels.as_ref())?;
+        let out = unet.forward(&input, &times, labels.as_ref())?;
         let out = if self.scheduler.learned_variance { out.narrow(1, 0, c)? } else { out };
         out.contiguous()?.reshape(x.shape())
     }
@@ -241,7 +261,7 @@ impl Network {
         let device = self.unet.device();
         let x = must(upload(start, device));
         let mut noise = Uploads::new(noise, start, device);
-        let model = Images { network: self, first: start.first() };
+        let model = Images { network: self, unet: &self.unet, first: start.first() };
         let mut cx = Ctx::new(&model, &mut noise, schedule);
         let out = cx.with_any(State(x), solve);
         let out: State<Tensor> = crate::state::Space::from_any(out);
@@ -252,12 +272,13 @@ impl Network {
 /// Images numbered from `first`, as a network sees them.
 struct Images<'a> {
     network: &'a Network,
+    unet: &'a UNet2DModel,
     first: u64,
 }
 
 impl Images<'_> {
     fn form(&self, x: &State<Tensor>, at: &Level, which: usize) -> State<Tensor> {
-        let out = State(must(self.network.output(&x.0, at, self.first)));
+        let out = State(must(self.network.output(self.unet, &x.0, at, self.first)));
         let (of_x, of_out) = self.network.forms(at)[which];
         match of_x {
             0.0 => (of_out * &out).eval(),
@@ -281,7 +302,7 @@ impl Denoiser<Tensor> for Images<'_> {
     }
 }
 
-/// On host batches, in double precision but for the network itself.
+/// On host batches, in double precision throughout: what the network would say if it did not round.
 impl Denoiser<Batch<f64>> for Network {
     fn denoise(&self, x: &State<Batch<f64>>, at: &Level) -> State<Batch<f64>> {
         self.on_host(x, |model, x| model.denoise(x, at))
@@ -300,7 +321,8 @@ impl Network {
     ) -> State<Batch<f64>> {
         let first = x.0.first();
         let here = State(must(upload(&x.0, self.unet.device())));
-        State(must(download(&ask(&Images { network: self, first }, &here).0, first)))
+        let images = Images { network: self, unet: must(self.exact()), first };
+        State(must(download(&ask(&images, &here).0, first)))
     }
 }
 
@@ -361,11 +383,7 @@ impl Engine for Network {
     }
 
     fn tolerance(&self) -> f64 {
-        match self.unet.dtype() {
-            DType::F64 => 1e-11,
-            DType::F32 => 1e-6,
-            _ => 1e-3,
-        }
+        1e-9
     }
 
     fn guarded(&self, run: &mut dyn FnMut()) -> std::result::Result<(), NoRun> {

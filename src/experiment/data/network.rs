@@ -23,7 +23,7 @@ use crate::net::{checkpoint::Checkpoint, device, network::Network, network::Opti
 #[cfg(not(feature = "candle"))]
 pub(super) fn read(_: Value, _: &Path) -> Result<Subject> {
     let fix = "build with --features candle";
-    Err(BadInput::new("name", "network", "needs a program that was built with networks", fix))
+    Err(BadInput::new("name", "network", "needs a program that was built with networks", fix).unfilled())
 }
 
 #[cfg(feature = "candle")]
@@ -55,8 +55,7 @@ pub(super) fn read(value: Value, folder: &Path) -> Result<Subject> {
     let device = device::open(&raw.device)?;
     let beside = folder.join(&raw.checkpoint);
     let source = if beside.exists() { beside.to_string_lossy().into_owned() } else { raw.checkpoint.clone() };
-    let checkpoint = Checkpoint::open(&source, &device, raw.dtype.into())
-        .map_err(|e| e.within_unless_file("checkpoint"))?;
+    let checkpoint = Checkpoint::open(&source, &device, raw.dtype.into())?;
     let mut options = Options { class: raw.class, ..Options::default() };
     options.clip = raw.clip.unwrap_or(options.clip);
     options.batch = raw.batch.unwrap_or(device::batch(&device, &checkpoint.config));
