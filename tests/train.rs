@@ -57,7 +57,7 @@ fn bits(training: &Training) -> (Vec<Vec<u32>>, String) {
 fn the_loss_of_every_prediction_falls() {
     let chains = CHAINS.map(|predict| format!("{{ name = 'ddpm-discrete', predict = '{predict}' }}"));
     for process in chains.iter().map(String::as_str).chain([EDM]) {
-        let rest = format!("process = {process}\nrun = {{ steps = 120, batch = 32, log_every = 20 }}");
+        let rest = format!("process = {process}\nrun = {{ steps = 120, batch = 16, log_every = 20 }}");
         let mut training = training(&rest, 40);
         run(&mut training, 120);
         let loss = |i: usize| {
@@ -339,7 +339,7 @@ fn what_cannot_be_trained_is_said_by_key() {
         ("run = { batch = 1 }", "run.steps"),
         ("process = { name = 'edn' }", "did you mean \"edm\"?"),
         ("process = { name = 'ddpm-discrete', beta = 'cosin' }", "process.beta"),
-        ("process = { name = 'ddpm-discrete', beta_start = 0.1 }", "process.beta_start"),
+        ("process = { name = 'ddpm-discrete', beta_start = 0.1 }", "beta_start = 0.1 and beta_end"),
         ("process = { name = 'edm', p_mean = 1.0 }", "P_mean"),
         ("model = { in_channels = 3 }", "model.in_channels = 3 follows from the data"),
         ("model = { block_channels = [8] }", "did you mean \"block_out_channels\"?"),

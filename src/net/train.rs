@@ -10,13 +10,15 @@ use candle_core::{Device, Tensor};
 mod objective;
 mod optimiser;
 mod parameters;
+mod process;
 mod recipe;
 mod set;
 mod state;
 
 pub use objective::{Level, Objective};
 pub use optimiser::{State, averaging, learning_rate};
-pub use recipe::{Chain, Decay, Optimiser, Preconditioned, Process, Recipe, Run, Time, Weighting};
+pub use process::{Chain, Preconditioned, Process, Time, Weighting};
+pub use recipe::{Decay, Optimiser, Recipe, Run};
 pub use state::{Found, announce, forget, look};
 
 use crate::data::images::Images;

@@ -2,7 +2,7 @@
 
 use statrs::function::erf::erf_inv;
 
-use super::recipe::{Process, Time, Weighting};
+use super::process::{Process, Time, Weighting};
 use crate::net::clock::Table;
 use crate::net::scheduler::{Levels, Prediction, Scheduler};
 
