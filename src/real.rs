@@ -63,6 +63,17 @@ pub trait Real:
     fn normals(radius: u32, angle: u32) -> [Self; 2];
 }
 
+/// The widest vectors that this processor has, as far as they are used.
+pub fn vectors() -> &'static str {
+    let arch = format!("{:?}", pulp::Arch::new());
+    match arch.split('(').next() {
+        Some("V4") => "AVX-512",
+        Some("V3") => "AVX2 and FMA",
+        Some("Neon" | "NeonFcma") => "NEON",
+        _ => "none",
+    }
+}
+
 /// Runs `f` compiled for the widest vectors that this processor has. What `f` calls must be inlined into it
 /// (`#[inline(always)]`) to be compiled so; `f` itself must be a struct, for a closure is not.
 #[inline(always)]

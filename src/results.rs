@@ -168,6 +168,17 @@ fn from_tables(folder: &Path) -> HashMap<String, Finished> {
     exact.into_iter().filter(Row::is_sealed).chain(sampled).filter_map(pair).collect()
 }
 
+/// What the program was built with, beyond what it always has.
+pub fn features() -> Vec<&'static str> {
+    let all = [
+        ("candle", cfg!(feature = "candle")),
+        ("cuda", cfg!(feature = "cuda")),
+        ("hub", cfg!(feature = "hub")),
+        ("parquet", cfg!(feature = "parquet")),
+    ];
+    all.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
+}
+
 /// Where results come from: `manifest.toml`.
 pub fn manifest(command: &str) -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -182,7 +193,7 @@ pub fn manifest(command: &str) -> String {
     put("commit", env!("SCOREBENCH_COMMIT").into());
     put("date", humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string().into());
     put("dirty", (env!("SCOREBENCH_DIRTY") == "true").into());
-    put("features", toml::Value::Array(Vec::new()));
+    put("features", toml::Value::Array(features().into_iter().map(Into::into).collect()));
     put(
         "machine",
         format!("{}, {cores} cores, {}", cpu.unwrap_or("unknown processor"), std::env::consts::ARCH).into(),

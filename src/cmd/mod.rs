@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 mod certify;
 mod check;
+mod doctor;
 mod list;
 mod run;
 mod sample;
@@ -37,6 +38,8 @@ enum Verb {
     Certify(certify::Certify),
     /// List what can be named in an experiment
     List(list::List),
+    /// Say what this program was built with, and which devices answer
+    Doctor(doctor::Doctor),
 }
 
 /// What a verb found, as an exit code.
@@ -55,6 +58,7 @@ pub fn main() -> ExitCode {
         Verb::Train(train) => train.go(),
         Verb::Certify(certify) => certify.go(),
         Verb::List(list) => list.go(),
+        Verb::Doctor(doctor) => doctor.go(),
     };
     match result {
         Ok(Status::Fine) => ExitCode::SUCCESS,

@@ -35,7 +35,12 @@ impl Space for Tensor {
     }
 
     fn rms(&self, _: &Recorded) -> f64 {
-        let squares = || self.to_dtype(DType::F64)?.sqr()?.mean_all()?.to_scalar::<f64>();
+        // On the host, in the order in which batches add theirs.
+        let rows = || self.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>();
+        let squares = || match self.device() {
+            Device::Cpu => Ok(rows()?.iter().map(|x| x * x).sum::<f64>() / self.elem_count() as f64),
+            _ => self.to_dtype(DType::F64)?.sqr()?.mean_all()?.to_scalar::<f64>(),
+        };
         must(squares()).sqrt()
     }
 
