@@ -45,7 +45,7 @@ use crate::state::State;
 mod engine;
 pub mod strong;
 
-pub use engine::{Engine, Start};
+pub use engine::{Engine, Solve, Start};
 
 /// How many samples, which, and in what precision their states are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

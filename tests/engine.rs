@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use scorebench::any::Any;
 use scorebench::batch::Batch;
 use scorebench::data::Data;
 use scorebench::data::preset::Ring;
@@ -11,7 +10,7 @@ use scorebench::experiment::Experiment;
 use scorebench::flow::{integrate, integrate_engine};
 use scorebench::grid::Grid;
 use scorebench::law::Init;
-use scorebench::monte_carlo::{Engine, Model, NoRun, Precision, Run, Sampling, Start};
+use scorebench::monte_carlo::{Engine, Model, NoRun, Precision, Run, Sampling, Solve, Start};
 use scorebench::noise::White;
 use scorebench::run::{Ctx, Denoiser};
 use scorebench::schedule::{Level, Schedule};
@@ -58,7 +57,7 @@ impl Engine for Exactly {
         start: Start,
         mut noise: White,
         schedule: &Schedule,
-        solve: &mut dyn FnMut(&mut Ctx<Any>, State<Any>) -> State<Any>,
+        solve: &mut Solve,
     ) -> Result<Vec<f64>, NoRun> {
         let Start::F64(x) = start else { return Err(NoRun::Device("is of double precision".into())) };
         self.most.fetch_max(x.len(), Ordering::Relaxed);

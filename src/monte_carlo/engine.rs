@@ -46,7 +46,7 @@ pub trait Engine: Denoiser<Batch<f64>> + std::fmt::Debug + Send + Sync {
         start: Start,
         noise: White,
         schedule: &Schedule,
-        solve: &mut dyn FnMut(&mut Ctx<Any>, State<Any>) -> State<Any>,
+        solve: &mut Solve,
     ) -> Result<Vec<f64>, NoRun>;
 
     /// Local error, as a share of the sample's size, below which integrating a flow through it finds its round-off.
@@ -61,6 +61,9 @@ pub trait Engine: Denoiser<Batch<f64>> + std::fmt::Debug + Send + Sync {
         Ok(())
     }
 }
+
+/// What is done with samples in a context.
+pub type Solve<'a> = dyn FnMut(&mut Ctx<Any>, State<Any>) -> State<Any> + 'a;
 
 /// Samples at a run's first level, in either precision that devices compute states in.
 #[derive(Clone, Debug)]

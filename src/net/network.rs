@@ -18,7 +18,7 @@ use crate::any::Any;
 use crate::batch::Batch;
 use crate::data::images::Shape;
 use crate::error::{self, BadInput};
-use crate::monte_carlo::{Engine, NoRun, Start};
+use crate::monte_carlo::{Engine, NoRun, Solve, Start};
 use crate::noise::White;
 use crate::picture::View;
 use crate::real::Real;
@@ -256,7 +256,7 @@ impl Network {
         start: &Batch<R>,
         noise: White,
         schedule: &Schedule,
-        solve: &mut dyn FnMut(&mut Ctx<Any>, State<Any>) -> State<Any>,
+        solve: &mut Solve,
     ) -> Vec<f64> {
         let device = self.unet.device();
         let x = must(upload(start, device));
@@ -374,7 +374,7 @@ impl Engine for Network {
         start: Start,
         noise: White,
         schedule: &Schedule,
-        solve: &mut dyn FnMut(&mut Ctx<Any>, State<Any>) -> State<Any>,
+        solve: &mut Solve,
     ) -> std::result::Result<Vec<f64>, NoRun> {
         self.caught(|| match &start {
             Start::F32(start) => self.run_as(start, noise, schedule, solve),

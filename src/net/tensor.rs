@@ -71,7 +71,7 @@ fn combine_on_host<R: Precision + WithDType>(terms: &[(f64, &Tensor)]) -> candle
     Tensor::from_vec(to, whole[0].shape(), &Device::Cpu)
 }
 
-fn host<'a>(storage: &'a Storage) -> candle_core::Result<&'a CpuStorage> {
+fn host(storage: &Storage) -> candle_core::Result<&CpuStorage> {
     match storage {
         Storage::Cpu(storage) => Ok(storage),
         _ => candle_core::bail!("a tensor of the CPU lies elsewhere"),
