@@ -134,13 +134,15 @@ proptest! {
     }
 
     #[test]
-    fn doubling_and_joining_equal_candles_own(
+    fn doubling_joining_and_adding_equal_candles_own(
         n in 1usize..3, c in 1usize..4, more in 1usize..4, h in 1usize..6, w in 1usize..6,
     ) {
         let double = |t: &[Tensor]| t[0].reshape((n, c, h, 1, w, 1))?.broadcast_as((n, c, h, 2, w, 2))?.reshape((n, c, 2 * h, 2 * w));
         assert_same(&|t| ops::double(&t[0]), &double, &noises(&[&[n, c, h, w]]));
         let arguments = noises(&[&[n, c, h, w], &[n, more, h, w]]);
         assert_same(&|t| ops::join(&t[0], &t[1]), &|t| Tensor::cat(&t[..2], 1), &arguments);
+        let arguments = noises(&[&[n, c, h, w]; 2].map(|s| &s[..]));
+        assert_same(&|t| ops::add(&t[0], &t[1]), &|t| &t[0] + &t[1], &arguments);
     }
 
     #[test]
@@ -219,6 +221,7 @@ fn arguments_may_lie_in_memory_as_they_like() -> Result<()> {
     check(&|t| ops::group_norm(&t[0], &t[1], &t[2], 2, 1e-5, true), &[&[2, 4, 8, 6], &[4], &[4]]);
     check(&|t| ops::linear(&t[0], &t[1], &t[2]), &[&[2, 4, 8], &[3, 8], &[3]]);
     check(&|t| ops::attention(&t[0], &t[1], &t[2]), &[&[2, 2, 9, 4][..]; 3]);
+    check(&|t| ops::add(&t[0], &t[1]), &[&[2, 3, 4, 5][..]; 2]);
     check(&|t| ops::double(&t[0]), &[&[2, 3, 4, 5]]);
     check(&|t| ops::join(&t[0], &t[1]), &[&[2, 3, 4, 5], &[2, 1, 4, 5]]);
     Ok(())
@@ -265,6 +268,7 @@ fn shapes_that_do_not_fit_are_errors() {
     assert!(ops::attention(&x, &x, &t(&[2, 4, 6, 5])).is_err());
     assert!(ops::double(&t(&[2, 4, 5])).is_err());
     assert!(ops::join(&x, &t(&[2, 4, 5, 6])).is_err());
+    assert!(ops::add(&x, &t(&[2, 4, 5, 1])).is_err());
     let none = t(&[0, 4, 5, 5]);
     assert_eq!(ops::conv2d(&none, &w, &b, 1, 1).unwrap().dims(), [0, 6, 5, 5]);
     assert_eq!(

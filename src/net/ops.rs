@@ -15,7 +15,7 @@ use attention::Attention;
 use convolution::Convolution;
 use linear::Linear;
 use normalise::GroupNorm;
-use rearrange::{Double, Join};
+use rearrange::{Double, Join, Sum};
 
 /// Correlation of images `x` (n, c, h, w) with kernels `w` (o, c, k, k), padded by zeros on all sides, plus `b`: (o), or
 /// (n, o) for a bias of each image's own, which adds an embedding for nothing.
@@ -122,4 +122,16 @@ pub fn join(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         return Tensor::cat(&[a, b], 1);
     }
     host::computed([a, b], |[a, b]| a.apply_op2(b, Join))
+}
+
+/// `a + b`, of one shape, on the caller's thread: candle's own sum spreads over threads of its own, which wait by spinning and
+/// serve one caller at a time.
+///
+/// # Errors
+/// Shapes that differ.
+pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if !a.device().is_cpu() {
+        return a + b;
+    }
+    host::computed([a, b], |[a, b]| a.apply_op2(b, Sum))
 }

@@ -4,9 +4,10 @@ use candle_core::{Result, Tensor};
 
 use super::config::Config;
 use super::layers::{Attention, Common, Conv, Layout, Resnet, Shape, Weights};
-use super::resize::{Resample, double};
+use super::resize::Resample;
 use super::skip::{SkipDown, SkipUp};
 use crate::error;
+use crate::net::ops;
 
 /// Names that `down_block_types` may hold.
 pub(super) const DOWN_BLOCKS: [&str; 5] =
@@ -92,7 +93,9 @@ impl PlainDown {
             }
             (false, false) => {
                 let mut conv = Conv::new(l, &format!("{at}.downsamplers.0.conv"), output, output, 3);
-                (conv.stride, conv.padding) = (2, config.downsample_padding);
+                // Without zeros around, one row and one column of them come after the last.
+                let padding = config.downsample_padding;
+                (conv.stride, conv.padding) = (2, [padding, padding.max(1)]);
                 Some(Halve::Conv(conv))
             }
         };
@@ -110,10 +113,6 @@ impl PlainDown {
         if let Some(halve) = &self.halve {
             x = match halve {
                 Halve::Resnet(resnet) => resnet.forward(p, &x, time)?,
-                // Without zeros around, one row and one column of them come after the last.
-                Halve::Conv(conv) if conv.padding == 0 => {
-                    conv.forward(p, &x.pad_with_zeros(2, 0, 1)?.pad_with_zeros(3, 0, 1)?)?
-                }
                 Halve::Conv(conv) => conv.forward(p, &x)?,
             };
             skips.push(x.clone());
@@ -252,7 +251,7 @@ impl PlainUp {
         }
         match &self.double {
             Some(Double::Resnet(resnet)) => resnet.forward(p, &x, time),
-            Some(Double::Conv(conv)) => conv.forward(p, &double(&x)?),
+            Some(Double::Conv(conv)) => conv.forward(p, &ops::double(&x)?),
             None => Ok(x),
         }
     }
@@ -261,7 +260,7 @@ impl PlainUp {
 /// `x` and what was last put on `skips`, channels beside each other.
 pub(super) fn join(x: Tensor, skips: &mut Vec<Tensor>) -> Result<Tensor> {
     match skips.pop() {
-        Some(skip) => Tensor::cat(&[x, skip], 1),
+        Some(skip) => ops::join(&x, &skip),
         None => candle_core::bail!("the way up has more layers than the way down left tensors"),
     }
 }

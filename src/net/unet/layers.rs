@@ -82,15 +82,17 @@ impl Resnet {
     /// `x` (n, in, h, w) and the activated time embedding `time` (n, width) to (n, out, h', w').
     pub fn forward(&self, p: Weights, x: &Tensor, time: &Tensor) -> Result<Tensor> {
         let h = self.norm1.activated(p, x, self.activation)?;
-        let h = self.conv1.forward(p, &self.resample.apply(&h)?)?;
-        let time = self.time.forward(p, time)?.unsqueeze(2)?.unsqueeze(3)?;
+        let h = self.resample.apply(&h)?;
+        let time = self.time.forward(p, time)?;
         let h = if self.scale_shift {
+            let h = self.conv1.forward(p, &h)?;
+            let time = time.unsqueeze(2)?.unsqueeze(3)?;
             let half = time.dim(1)? / 2;
             let (scale, shift) = (time.narrow(1, 0, half)?, time.narrow(1, half, half)?);
             let h = self.norm2.forward(p, &h)?.broadcast_mul(&(scale + 1.0)?)?.broadcast_add(&shift)?;
             self.activation.apply(&h)?
         } else {
-            self.norm2.activated(p, &h.broadcast_add(&time)?, self.activation)?
+            self.norm2.activated(p, &self.conv1.shifted(p, &h, &time)?, self.activation)?
         };
         let h = self.conv2.forward(p, &h)?;
         let x = self.resample.apply(x)?;
@@ -98,7 +100,7 @@ impl Resnet {
             Some(conv) => conv.forward(p, &x)?,
             None => x,
         };
-        divided(x + h, self.divide_by)
+        divided(ops::add(&x, &h), self.divide_by)
     }
 }
 
@@ -152,13 +154,12 @@ impl Attention {
             Some(norm) => norm.forward(p, x)?,
             None => x.clone(),
         };
-        let tokens = tokens.flatten_from(2)?.transpose(1, 2)?.contiguous()?;
-        let heads = |map: &Linear| {
-            map.forward(p, &tokens)?.reshape((n, h * w, self.heads, ()))?.transpose(1, 2)?.contiguous()
-        };
+        // Pixels stay side by side throughout, which saves turning images into tokens and back.
+        let heads =
+            |map: &Linear| map.pixels(p, &tokens)?.reshape((n, self.heads, (), h * w))?.transpose(2, 3);
         let y = ops::attention(&heads(&self.query)?, &heads(&self.key)?, &heads(&self.value)?)?;
-        let y = self.out.forward(p, &y.transpose(1, 2)?.reshape((n, h * w, ()))?)?;
-        divided(x + y.transpose(1, 2)?.reshape(x.shape())?, self.divide_by)
+        let y = self.out.pixels(p, &y.transpose(2, 3)?.reshape((n, (), h, w))?)?;
+        divided(ops::add(x, &y), self.divide_by)
     }
 }
 
@@ -210,18 +211,25 @@ pub(super) struct Conv {
     weight: usize,
     bias: usize,
     pub stride: usize,
-    pub padding: usize,
+    /// Zeros before and after each axis.
+    pub padding: [usize; 2],
 }
 
 impl Conv {
     /// `size` x `size` kernels at every pixel, zeros around: as many pixels come out.
     pub fn new(l: &mut Layout, at: &str, input: usize, output: usize, size: usize) -> Self {
         let weight = l.declare(at, "weight", &[output, input, size, size]);
-        Conv { weight, bias: l.declare(at, "bias", &[output]), stride: 1, padding: size / 2 }
+        Conv { weight, bias: l.declare(at, "bias", &[output]), stride: 1, padding: [size / 2; 2] }
     }
 
     pub fn forward(&self, p: Weights, x: &Tensor) -> Result<Tensor> {
-        ops::conv2d(x, &p[self.weight], &p[self.bias], self.stride, self.padding)
+        ops::conv2d_padded(x, &p[self.weight], &p[self.bias], self.stride, self.padding)
+    }
+
+    /// The same plus a value `by` (n, out) for each image and channel.
+    pub fn shifted(&self, p: Weights, x: &Tensor, by: &Tensor) -> Result<Tensor> {
+        let bias = by.broadcast_add(&p[self.bias])?;
+        ops::conv2d_padded(x, &p[self.weight], &bias, self.stride, self.padding)
     }
 }
 
@@ -238,6 +246,11 @@ impl Linear {
 
     pub fn forward(&self, p: Weights, x: &Tensor) -> Result<Tensor> {
         ops::linear(x, &p[self.weight], &p[self.bias])
+    }
+
+    /// The same of the channels of every pixel of `x` (n, in, h, w).
+    pub fn pixels(&self, p: Weights, x: &Tensor) -> Result<Tensor> {
+        ops::conv2d(x, &p[self.weight].unsqueeze(2)?.unsqueeze(3)?, &p[self.bias], 1, 0)
     }
 }
 
