@@ -67,8 +67,9 @@ impl Training {
         let layout = config.tensors()?;
         let draw = Draw::new(recipe.seed);
         let parameters = Parameters::new(&layout, device).map_err(refused)?;
-        let state = State::new(parameters::initial(&layout, &draw), device).map_err(refused)?;
-        parameters.set(&state.weights).map_err(refused)?;
+        let initial = Tensor::new(parameters::initial(&layout, &draw), device);
+        let state = initial.and_then(|row| State::new(&row)).map_err(refused)?;
+        state.weights().and_then(|row| parameters.set(&row)).map_err(refused)?;
         let network = UNet2DModel::new(&config, &parameters.by_name())?;
         Ok(Training {
             scheduler: recipe.process.scheduler(),
@@ -90,15 +91,14 @@ impl Training {
     /// # Errors
     /// Files that cannot be read.
     pub fn resume(&mut self, folder: &Path) -> Result<()> {
-        let Some((state, since)) = state::read(folder, &self.identity(), &self.device)? else {
+        let Some((state, since)) =
+            state::read(folder, &self.identity(), self.parameters.count(), &self.device)?
+        else {
             return Ok(());
         };
-        if state.weights.elem_count() != self.state.weights.elem_count() {
-            return Err(state::damaged(folder, "holds other weights"));
-        }
         self.rows = state::read_rows(folder, state.step)?;
         (self.state, self.since) = (state, since);
-        self.parameters.set(&self.state.weights).map_err(refused)
+        self.state.weights().and_then(|row| self.parameters.set(&row)).map_err(refused)
     }
 
     /// One update of the weights; at times, a row of the loss curve.
@@ -117,7 +117,7 @@ impl Training {
             return Err(BadInput::new("optimiser.lr", self.recipe.optimiser.lr, why, "use a smaller one"));
         }
         self.state.update(&gradient, norm, &self.recipe.optimiser, lr).map_err(refused)?;
-        self.parameters.set(&self.state.weights).map_err(refused)?;
+        self.state.weights().and_then(|row| self.parameters.set(&row)).map_err(refused)?;
         let Since { loss: sum, norm: norms, steps: n } = self.since;
         self.since = Since { loss: sum + loss, norm: norms + norm, steps: n + 1 };
         let done = self.state.step;
@@ -138,16 +138,13 @@ impl Training {
     /// Loss and gradient of a batch, in a row.
     fn loss_and_gradient(&self, examples: &[Example]) -> Result<(f64, Tensor)> {
         let parts = self.on_shards(examples, |shard| {
-            let loss = self.sum_of_losses(&self.network, shard)?;
+            let loss = (self.sum_of_losses(&self.network, shard)? / examples.len() as f64)?;
             let gradient = self.parameters.row(&loss.backward()?)?;
             Ok((f64::from(loss.to_scalar::<f32>()?), gradient))
         })?;
         let mut parts = parts.into_iter();
         let first = parts.next().expect("a batch is not empty");
-        let sum = parts.try_fold(first, |(loss, sum), (l, g)| Ok((loss + l, (sum + g)?)));
-        let (loss, sum) = sum.map_err(refused)?;
-        let n = examples.len() as f64;
-        Ok((loss / n, (sum / n).map_err(refused)?))
+        parts.try_fold(first, |(loss, sum), (l, g)| Ok((loss + l, (sum + g)?))).map_err(refused)
     }
 
     /// Loss of the averaged weights on images that were not trained on, at fixed levels and noises; none if there are too few.
@@ -187,7 +184,7 @@ impl Training {
     }
 
     fn averaged(&self) -> Result<std::collections::BTreeMap<String, Tensor>> {
-        self.parameters.named(&self.state.average).map_err(refused)
+        self.state.average().and_then(|row| self.parameters.named(&row)).map_err(refused)
     }
 
     /// Writes the loss curve, the checkpoint (of averaged weights) and all that is needed to go on, in this order, each file

@@ -25,6 +25,11 @@ impl Parameters {
         layout.iter().map(var).collect::<Result<_>>().map(Parameters)
     }
 
+    /// Numbers in all of them.
+    pub fn count(&self) -> usize {
+        self.0.iter().map(|(_, var)| var.elem_count()).sum()
+    }
+
     /// As a network takes them.
     pub fn by_name(&self) -> BTreeMap<String, Tensor> {
         self.0.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect()

@@ -93,12 +93,12 @@ pub(super) fn write(folder: &Path, identity: &Value, state: &State, since: Since
     let failed = |e: &dyn std::fmt::Display| {
         BadInput::about("", format!("cannot be written: {e}"), "").file(folder.join(STATE))
     };
-    let rows = [&state.weights, &state.average, &state.first, &state.second];
-    let bytes = |row: &Tensor| -> candle_core::Result<Vec<u8>> {
+    let bytes = |row: Tensor| -> candle_core::Result<Vec<u8>> {
         Ok(row.to_device(&Device::Cpu)?.to_vec1::<f32>()?.into_iter().flat_map(f32::to_le_bytes).collect())
     };
-    let rows: Vec<Vec<u8>> =
-        rows.into_iter().map(bytes).collect::<candle_core::Result<_>>().map_err(|e| failed(&e))?;
+    let rows =
+        state.rows().and_then(|rows| rows.into_iter().map(bytes).collect::<candle_core::Result<Vec<_>>>());
+    let rows = rows.map_err(|e| failed(&e))?;
     let view = |(name, bytes)| Ok((name, TensorView::new(Dtype::F32, vec![Vec::len(bytes) / 4], bytes)?));
     let views: std::result::Result<Vec<(&str, TensorView)>, safetensors::SafeTensorError> =
         ROWS.into_iter().zip(&rows).map(view).collect();
@@ -114,7 +114,12 @@ pub(super) fn write(folder: &Path, identity: &Value, state: &State, since: Since
 }
 
 /// Where a training was, if it has saved at all.
-pub(super) fn read(folder: &Path, identity: &Value, device: &Device) -> Result<Option<(State, Since)>> {
+pub(super) fn read(
+    folder: &Path,
+    identity: &Value,
+    weights_count: usize,
+    device: &Device,
+) -> Result<Option<(State, Since)>> {
     let bytes = match std::fs::read(folder.join(STATE)) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -142,9 +147,15 @@ pub(super) fn read(folder: &Path, identity: &Value, device: &Device) -> Result<O
         Tensor::new(numbers, device).map_err(|e| bad(&e))
     };
     let [weights, average, first, second] = ROWS.map(row);
-    let (weights, average, first, second) = (weights?, average?, first?, second?);
-    let step = number(&about["step"])?;
-    Ok(Some((State { step, weights, average, first, second }, since)))
+    let rows = [weights?, average?, first?, second?];
+    if let Some(other) = rows.iter().find(|row| row.elem_count() != weights_count) {
+        return Err(damaged(
+            folder,
+            &format!("holds {} weights and not {weights_count}", other.elem_count()),
+        ));
+    }
+    let state = State::from_rows(number(&about["step"])?, &rows).map_err(|e| bad(&e))?;
+    Ok(Some((state, since)))
 }
 
 pub(super) fn write_rows(folder: &Path, rows: &[LossRow]) -> Result<()> {
