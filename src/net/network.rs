@@ -14,7 +14,6 @@ use super::clock::{Clock, Table};
 use super::scheduler::{Levels, Preconditioning, Prediction, Scheduler};
 use super::tensor::{Uploaded, Uploads, download, must, upload};
 use super::unet::UNet2DModel;
-use crate::any::Any;
 use crate::batch::Batch;
 use crate::data::images::Shape;
 use crate::error::{self, BadInput};
