@@ -14,6 +14,8 @@ use crate::net::unet::{Config, SampleSize};
 pub struct Recipe {
     /// What is asked.
     pub question: String,
+    /// What was found, for readers of the results.
+    pub analysis: String,
     /// The image set, as [`read_images`](crate::experiment::read_images) takes it.
     pub data: Value,
     /// Of initial weights, order of images, noise levels and noise.
@@ -106,6 +108,8 @@ impl Default for Optimiser {
 struct Raw {
     #[serde(default)]
     question: String,
+    #[serde(default)]
+    analysis: String,
     data: Value,
     #[serde(default)]
     seed: u64,
@@ -142,6 +146,7 @@ impl Recipe {
         raw.run.check().map_err(|e| e.within("run"))?;
         let recipe = Recipe {
             question: raw.question,
+            analysis: raw.analysis,
             data: raw.data,
             seed: raw.seed,
             model: raw.model,
