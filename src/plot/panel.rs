@@ -98,7 +98,7 @@ impl Curve {
         let most = self.points.iter().map(|p| p.1).filter(|v| !v.is_nan()).fold(f64::NEG_INFINITY, f64::max);
         let mut lines = broken(&self.name);
         if y.log && most < y.low {
-            lines.push(if most > 0.0 { format!("≤ {}", number(most)) } else { "= 0".into() });
+            lines.push(if most == 0.0 { "= 0".into() } else { format!("≤ {}", number(most.max(0.0))) });
         }
         lines
     }

@@ -7,7 +7,7 @@ use super::field::draw_heading;
 use super::label::{Key, tell_apart};
 use super::panel::{Curve, Frame, LEAST_ERROR, Panel, Spread};
 use super::sampled::axis_title;
-use super::scene::{Anchor, Scene, Shape, Stroke, shorten, text_width, wrap};
+use super::scene::{Anchor, Point, Scene, Shape, Stroke, shorten, text_width, wrap};
 use super::style::{GREY, GUIDE, INK, Style};
 use super::{circumstances, distinct};
 use crate::record::{Comparison, RankRow, RankedError};
@@ -22,6 +22,8 @@ const GAP: f64 = 20.0;
 const ROUND_OFF: f64 = 1e-12;
 /// Nor do errors so many times the middle one.
 const BEYOND: f64 = 1e3;
+/// Size of what is written at the line of one ratio.
+const RATIO_SIZE: f64 = 9.5;
 /// Bars reach so many standard errors to either side.
 const WIDE: f64 = 2.0;
 
@@ -86,10 +88,13 @@ fn notes(comparisons: &[Comparison]) -> Vec<String> {
         comparisons.iter().flat_map(|c| &c.pairs).any(|p| test(&p.by, &p.on))
     };
     let mut notes = vec![
-        "ρ: Spearman's rank correlation of all solvers and its 95 % interval; τ: Kendall's tau. Names are in the order of the \
+        "ρ: Spearman's rank correlation of n solvers and its 95 % interval; τ: Kendall's tau. Names are in the order of the \
          errors upwards."
             .to_string(),
     ];
+    if comparisons.iter().any(|c| c.row.noise_low.is_some()) {
+        notes.push("Noise: where ρ is, 95 %, as errors move within their standard errors.".into());
+    }
     if any(|by, on| [by, on].iter().any(|e| e.value.is_finite() && e.stderr.is_some())) {
         notes.push("Bars: two standard errors to either side, where a marker does not hide them.".into());
     }
@@ -176,14 +181,10 @@ impl Scatter {
 impl Scatter {
     /// Where the error upwards is the one across times the power of ten that is nearest to the middle ratio.
     fn draw_ratio(&self, out: &mut Vec<Shape>, frame: &Frame, axes: &(&Axis, &Axis)) {
-        let shown = |v: f64| v.is_finite() && v >= LEAST_ERROR;
-        let points = self
-            .panel
-            .curves
-            .iter()
-            .map(|c| c.points[0])
-            .filter(|p| shown(p.0) && shown(p.1) && p.1 < f64::MAX);
-        let ratios: Vec<f64> = points.map(|(x, y)| (y / x).log10()).collect();
+        // Not those at an edge.
+        let shown = |p: &Point| self.x.0 < p.0 && p.0 < self.x.1 && (LEAST_ERROR..f64::MAX).contains(&p.1);
+        let points: Vec<Point> = self.panel.curves.iter().map(|c| c.points[0]).filter(shown).collect();
+        let ratios = points.iter().map(|(x, y)| (y / x).log10()).collect();
         let Some(power) = middle(ratios).map(f64::round) else { return };
         let ratio = 10f64.powf(power);
         let low = self.x.0.max(axes.1.low / ratio);
@@ -195,8 +196,9 @@ impl Scatter {
         out.push(Shape::line(ends.to_vec(), Stroke::solid(GUIDE, 1.2)));
         let name =
             if power == 0.0 { "y = x".into() } else { format!("y = {} x", power_of_ten(power as i32)) };
-        let at = (ends[0].0 + 16.0, ends[0].1 - 3.0);
-        out.push(Shape::text(at, Anchor::Start, 9.5, GREY, name));
+        let points: Vec<Point> = points.into_iter().map(|p| frame.pixel(axes, p)).collect();
+        let at = below(ends, text_width(&name, RATIO_SIZE), &points);
+        out.push(Shape::text(at, Anchor::Start, RATIO_SIZE, GREY, name));
     }
 
     /// Bars of the errors across, cut at the frame.
@@ -211,6 +213,20 @@ impl Scatter {
             }
         }
     }
+}
+
+/// Where a name of this width starts, below a rising line: the place that covers the fewest points.
+fn below([from, to]: [Point; 2], width: f64, points: &[Point]) -> Point {
+    const STEPS: usize = 16;
+    let place = |k: usize| {
+        let share = 0.8 * k as f64 / STEPS as f64;
+        (from.0 + share * (to.0 - from.0) + 16.0, from.1 + share * (to.1 - from.1) - 3.0)
+    };
+    let hidden = |at: &Point| {
+        let (across, up) = (at.0 - 6.0..=at.0 + width + 6.0, at.1 - RATIO_SIZE - 5.0..=at.1 + 6.0);
+        points.iter().filter(|p| across.contains(&p.0) && up.contains(&p.1)).count()
+    };
+    (0..=STEPS).map(place).min_by_key(hidden).expect("some places")
 }
 
 /// The finite errors that an axis should show: round-off does not stretch it down (unless there is nothing else), nor runs
@@ -248,9 +264,86 @@ fn alike(x: Option<(f64, f64)>, y: Option<(f64, f64)>) -> ((f64, f64), (f64, f64
 fn found(row: &RankRow) -> String {
     match (row.rho, row.rho_low, row.rho_high, row.tau) {
         (Some(rho), Some(low), Some(high), Some(tau)) => {
-            let text = format!("ρ = {rho:.2} [{low:.2}, {high:.2}], τ = {tau:.2}, {} solvers", row.solvers);
+            let noise = row.noise_low.zip(row.noise_high);
+            let noise = noise.map_or(String::new(), |(low, high)| format!(", noise [{low:.2}, {high:.2}]"));
+            let text =
+                format!("ρ = {rho:.2} [{low:.2}, {high:.2}]{noise}, τ = {tau:.2}, n = {}", row.solvers);
             text.replace('-', "−")
         }
         _ => row.error.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Pair;
+
+    fn comparison(budget: usize, errors: &[(f64, f64)]) -> Comparison {
+        let error = |value| RankedError { value, stderr: None };
+        let pair = |(k, &(by, on)): (usize, &(f64, f64))| Pair {
+            solver: format!("solver-{k}"),
+            by: error(by),
+            on: error(on),
+        };
+        let (rho, tau) = (Some(-0.5), Some(0.25));
+        let row = RankRow {
+            data: "network".into(),
+            by: "gaussian".into(),
+            metric: "w2".into(),
+            unit: "calls".into(),
+            budget,
+            solvers: errors.len(),
+            rho,
+            rho_low: Some(-0.9),
+            rho_high: Some(0.1),
+            tau,
+            ..RankRow::default()
+        };
+        Comparison { row, pairs: errors.iter().enumerate().map(pair).collect() }
+    }
+
+    #[test]
+    fn axes_have_the_same_decades_and_hold_what_is_neither_round_off_nor_blown_up() {
+        let (x, y) = alike(Some((1e-3, 1e-1)), Some((2.0, 3.0)));
+        let decades = |(low, high): (f64, f64)| (high / low).log10();
+        assert!((decades(x) - decades(y)).abs() < 1e-12 && decades(x) < 2.5);
+        assert!(x.0 < 1e-3 && x.1 > 1e-1 && y.0 < 2.0 && y.1 > 3.0);
+        assert_eq!(range([1e-15, 1e-3, 1e-2, f64::INFINITY, -1.0].into_iter()), Some((1e-3, 1e-2)));
+        assert_eq!(range([1e-15, 1e-14].into_iter()), Some((1e-15, 1e-14)));
+        assert_eq!(range([1e-3, 1e-3, 1e9].into_iter()), Some((1e-3, 1.0)));
+        assert_eq!(range([f64::INFINITY, 0.0].into_iter()), None);
+    }
+
+    #[test]
+    fn every_solver_is_named_and_the_ratio_is_that_of_the_middle_one() {
+        let errors =
+            [(1e-3, 1.1e-2), (2e-3, 2e-2), (4e-3, 9e-2), (1e-1, f64::INFINITY), (f64::INFINITY, 0.5)];
+        let figure = ranks(&[comparison(8, &errors), comparison(16, &errors[..3])], "?").svg();
+        for part in [
+            ">8 calls</text>",
+            ">16 calls</text>",
+            ">error W₂: gaussian</text>",
+            ">error W₂: network</text>",
+            ">ρ = −0.50 [−0.90, 0.10], τ = 0.25, n = 5</text>",
+            ">y = 10 x</text>",
+            "▲ at the top: diverged",
+        ] {
+            assert!(figure.contains(part), "{part}");
+        }
+        for (k, panels) in [(0, 2), (1, 2), (2, 2), (3, 1), (4, 1)] {
+            assert_eq!(figure.matches(&format!(">solver-{k}</text>")).count(), panels, "{k}");
+        }
+        assert!(figure.contains("solver-3\n0.1: failed"), "{figure}");
+    }
+
+    #[test]
+    fn nothing_to_compare_gives_a_figure_that_says_so() {
+        for all in [&[][..], &[comparison(8, &[])], &[comparison(8, &[(f64::INFINITY, f64::INFINITY)])]] {
+            let figure = ranks(all, "?");
+            assert!(figure.png().starts_with(b"\x89PNG"));
+            let empty = all.first().is_none_or(|c| c.pairs.is_empty());
+            assert_eq!(figure.svg().contains(">no finite data</text>"), empty);
+        }
     }
 }

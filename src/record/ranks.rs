@@ -70,7 +70,11 @@ impl fmt::Display for RankRow {
         let (Some(rho), Some(low), Some(high), Some(tau)) = found else {
             return write!(f, "no rho ({})", self.error);
         };
-        write!(f, "rho {rho:.2} [{low:.2}, {high:.2}], tau {tau:.2}, {} solvers", self.solvers)?;
+        write!(f, "rho {rho:.2} [{low:.2}, {high:.2}]")?;
+        if let Some((low, high)) = self.noise_low.zip(self.noise_high) {
+            write!(f, " (noise: {low:.2} to {high:.2})")?;
+        }
+        write!(f, ", tau {tau:.2}, {} solvers", self.solvers)?;
         match self.regret {
             Some(cost) if cost.is_finite() => write!(f, "; first choice {} costs {cost:.2}x", self.best),
             Some(_) => write!(f, "; first choice {} diverges", self.best),
