@@ -315,7 +315,7 @@ fn rankings_that_cannot_be_are_refused_when_the_experiment_is_read() {
         ),
         (TWO, LISTED, r#"rank = { by = "plain", least = nan }"#, "rank.least = NaN is no correlation"),
         (TWO, few, r#"rank = { by = "plain" }"#, "rank ranks solvers, of which there are 3; give at least 4"),
-        (TWO, LISTED, r#"rank = { of = "plain" }"#, "rank.of = \"plain\" is not a known key; did you mean"),
+        (TWO, LISTED, r#"rank = { of = "plain" }"#, "rank.of = \"plain\" is not a known key; known: by"),
         (TWO, LISTED, "rank = { least = 0.5 }", "rank.by is missing"),
         (
             TWO,
