@@ -56,7 +56,7 @@ fn w2(value: f64) -> Row {
     Row { w2: Some(value), ..Row::default() }
 }
 
-/// What the issue's example would be: ranks 1 to 6 by the first law, 2 1 3 4 6 5 on the other.
+/// Ranks 1 to 6 by the first law, 2 1 3 4 6 5 on the other.
 fn two_swaps(data: &str, solver: &str) -> f64 {
     let ranks = if data == "plain" { [1.0, 2.0, 3.0, 4.0, 5.0, 6.0] } else { [0.2, 0.1, 0.3, 0.4, 0.6, 0.5] };
     ranks[place(solver)]
@@ -104,8 +104,6 @@ fn expectations_are_met_failed_or_open() {
         assert_eq!(of(&rows), count, "{least}");
         assert_eq!(of(&[]), [0, 0, 1], "nothing ran");
     }
-    let silent = experiment("steps = [8]", "rank = { by = \"plain\" }");
-    assert!(silent.outcomes(&[], &[]).is_empty(), "nothing is expected");
 }
 
 #[test]
@@ -152,9 +150,9 @@ fn diverged_runs_come_last_and_refused_ones_are_left_out() {
     let comparison = experiment.comparisons(&rows).remove(0);
     let errors: Vec<f64> = comparison.pairs.iter().map(|p| p.on.value).collect();
     assert_eq!(errors, [f64::INFINITY, 0.1, 0.3, 0.6, 0.5]);
-    // d = 4, 1, 1, 1, 1: 1 - 6 * 20/(5 * 24).
+    // Ranks 5 1 2 4 3 where 1 to 5 were predicted: 1 - 6 * 22/(5 * 24).
     let row = comparison.row;
-    assert!(row.rho.expect("a number").abs() < 1e-12, "{row:?}");
+    assert!((row.rho.expect("a number") + 0.1).abs() < 1e-12, "{row:?}");
     assert_eq!((row.solvers, row.regret, row.best.as_str()), (5, Some(f64::INFINITY), "ddim"));
     assert!(row.to_string().ends_with("; first choice ddim diverges"));
 }
@@ -294,7 +292,7 @@ fn rankings_that_cannot_be_are_refused_when_the_experiment_is_read() {
             TWO,
             LISTED,
             r#"rank = { by = "plain", metric = "w3" }"#,
-            "rank.metric = \"w3\" is no error to rank by; did you mean \"w2\"?",
+            "rank.metric = \"w3\" is no error to rank by; known: w2",
         ),
         (
             TWO,
@@ -317,7 +315,7 @@ fn rankings_that_cannot_be_are_refused_when_the_experiment_is_read() {
         ),
         (TWO, LISTED, r#"rank = { by = "plain", least = nan }"#, "rank.least = NaN is no correlation"),
         (TWO, few, r#"rank = { by = "plain" }"#, "rank ranks solvers, of which there are 3; give at least 4"),
-        (TWO, LISTED, r#"rank = { of = "plain" }"#, "rank.of = \"plain\" is not a known key; did you mean"),
+        (TWO, LISTED, r#"rank = { of = "plain" }"#, "rank.of = \"plain\" is not a known key; known: by"),
         (TWO, LISTED, "rank = { least = 0.5 }", "rank.by is missing"),
         (
             TWO,

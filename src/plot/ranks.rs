@@ -93,7 +93,7 @@ fn notes(comparisons: &[Comparison]) -> Vec<String> {
             .to_string(),
     ];
     if comparisons.iter().any(|c| c.row.noise_low.is_some()) {
-        notes.push("Noise: where ρ is, 95 %, as errors move within their standard errors.".into());
+        notes.push("Noise: the middle 95 % of ρ as errors move within their standard errors.".into());
     }
     if any(|by, on| [by, on].iter().any(|e| e.value.is_finite() && e.stderr.is_some())) {
         notes.push("Bars: two standard errors to either side, where a marker does not hide them.".into());
@@ -334,7 +334,7 @@ mod tests {
         for (k, panels) in [(0, 2), (1, 2), (2, 2), (3, 1), (4, 1)] {
             assert_eq!(figure.matches(&format!(">solver-{k}</text>")).count(), panels, "{k}");
         }
-        assert!(figure.contains("solver-3\n0.1: failed"), "{figure}");
+        assert!(figure.contains("solver-3 0.1: failed"), "{figure}");
     }
 
     #[test]
