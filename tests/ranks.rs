@@ -213,7 +213,7 @@ fn errors_on_samples_rank_by_what_lies_above_the_sampling_floor() {
         &format!("{SAMPLED}rank = {{ by = \"plain\", metric = \"fourth_error\" }}"),
     );
     let signed = |data: &str, solver: &str, _| {
-        let sign = if place(solver) % 2 == 0 { 1.0 } else { -1.0 };
+        let sign = if place(solver).is_multiple_of(2) { 1.0 } else { -1.0 };
         measured("fourth_error", sign * two_swaps(data, solver), None)
     };
     let row = only(&fourth, &rows(&fourth, signed));
