@@ -280,7 +280,7 @@ impl Sampled<'_> {
     fn features(&self) -> Option<Result<Distance, String>> {
         let classifier = self.pictures?.classifier()?;
         if self.rows.iter().any(|x| !x.is_finite()) {
-            return Some(Err("a sample is not finite".into()));
+            return Some(Err("diverged: a sample is not finite".into()));
         }
         let count = classifier.feature_count();
         let of = |rows: &[f64]| classifier.features(rows);
