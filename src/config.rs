@@ -15,6 +15,11 @@ pub fn read<T: DeserializeOwned>(value: Value) -> Result<T> {
         .map_err(|e| explain(&e.path().to_string(), e.inner().message(), &found))
 }
 
+/// The value that a text is in TOML, if it is one.
+pub fn value(text: &str) -> Option<Value> {
+    format!("x = {text}").parse::<Table>().ok()?.remove("x")
+}
+
 /// Reads an enum written as `{ name = "variant", ... }` (or, where it has no parameters, as just `"variant"`).
 ///
 /// # Errors

@@ -16,20 +16,16 @@
 //! ```
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 use toml::{Table, Value};
 
 use crate::config;
-use crate::data::classifier::Classifier;
-use crate::data::images::Images;
-use crate::data::{Data, Perturbation};
+use crate::data::Perturbation;
 use crate::error::{BadInput, Result};
 use crate::grid::Grid;
 use crate::law::Init;
 use crate::metric;
-use crate::monte_carlo::Engine;
 use crate::record::{OrderRow, Row};
 use crate::schedule::{Level, Schedule};
 use crate::solver::{Handle, registry};
@@ -45,6 +41,7 @@ mod rank;
 mod sampled;
 pub(crate) mod sampler;
 mod spectrum;
+mod subject;
 
 use data::{check_gaussian, read_subject};
 use ladder::{read_counts, read_grid};
@@ -56,6 +53,7 @@ pub use flows::Flows;
 pub use ladder::Ladder;
 pub use mode::Mode;
 pub use rank::Rank;
+pub use subject::{Pictures, Subject};
 
 pub use expect::{Expectation, Outcome, SolverExpectation};
 
@@ -103,73 +101,6 @@ pub struct Named<T> {
     pub label: String,
     /// The value.
     pub value: T,
-}
-
-/// What is sampled: a data law as its exact score knows it, or as a network does that was trained on it.
-#[derive(Clone, Debug)]
-pub struct Subject {
-    /// Name and distinguishing parameters.
-    pub label: String,
-    /// The data law.
-    pub value: Data,
-    /// The images that the data are, where they are.
-    pub images: Option<Arc<Pictures>>,
-    /// Whether the law only stands for one that nobody gave: there is nothing to measure samples against.
-    pub lawless: bool,
-    /// The model that stands for the exact score, where one does.
-    pub engine: Option<Arc<dyn Engine>>,
-}
-
-/// Images, and what tells their classes apart.
-#[derive(Debug)]
-pub struct Pictures {
-    /// The images.
-    pub images: Images,
-    classifier: OnceLock<Option<Classifier>>,
-}
-
-impl Pictures {
-    /// Of these images.
-    pub fn new(images: Images) -> Self {
-        Pictures { images, classifier: OnceLock::new() }
-    }
-
-    /// A classifier trained on them, at the first call; none where they are not of several classes.
-    pub fn classifier(&self) -> Option<&Classifier> {
-        let train = || {
-            let labels = self.images.labels()?;
-            let several = labels.iter().any(|label| *label != labels[0]);
-            several.then(|| Classifier::train(&self.images.points(), labels, 1))
-        };
-        self.classifier.get_or_init(train).as_ref()
-    }
-}
-
-impl Subject {
-    /// All that numbers about it follow from, for content keys.
-    pub fn bytes(&self) -> Vec<u8> {
-        let engine = self.engine.as_ref().map_or_else(Vec::new, |engine| engine.bytes());
-        [self.value.bytes(), engine].concat()
-    }
-
-    /// A network knows the noise that it was trained on.
-    fn check_range(&self, levels: &[Level]) -> Result<()> {
-        let Some(engine) = &self.engine else { return Ok(()) };
-        let ((low, high), [first, last]) = (engine.range(), [&levels[0], &levels[levels.len() - 1]]);
-        let slack = 1.0 + 1e-6;
-        let ends =
-            [(first.kappa(), first.kappa() > high * slack), (last.kappa(), last.kappa() < low / slack)];
-        // Without noise nothing is asked of a model.
-        match ends.into_iter().find(|(kappa, outside)| *outside && *kappa != 0.0) {
-            Some((kappa, _)) => {
-                let why =
-                    format!("reaches sigma/alpha = {kappa:.4e}, which {} was not trained on", self.label);
-                let fix = format!("stay between {low:.4e} and {high:.4e}");
-                Err(BadInput::about("", why, fix))
-            }
-            None => Ok(()),
-        }
-    }
 }
 
 /// A solver of an experiment.
@@ -611,8 +542,7 @@ fn override_key(table: &mut Table, assignment: &str) -> Result<()> {
     let Some((path, text)) = assignment.split_once('=').filter(named) else {
         return Err(BadInput::new("--set", assignment, "is not KEY=VALUE", "write data.spectrum=file.csv"));
     };
-    let parsed = format!("x = {text}").parse::<Table>().ok().and_then(|mut t| t.remove("x"));
-    let value = parsed.unwrap_or_else(|| Value::String(text.into()));
+    let value = config::value(text).unwrap_or_else(|| Value::String(text.into()));
     let (outer, last) = path.trim().rsplit_once('.').map_or((None, path.trim()), |(o, l)| (Some(o), l));
     let mut here = table;
     for part in outer.iter().flat_map(|o| o.split('.')) {

@@ -492,10 +492,25 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::io::Write;
     let name = path.file_name().expect("a file path").to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    let mut file = std::fs::File::create(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)
+    let written = std::fs::File::create(&temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.and_then(|()| std::fs::rename(&temporary, path)).inspect_err(|_| {
+        let _ = std::fs::remove_file(&temporary);
+    })
+}
+
+/// [`write_atomically`], in a folder that is made where there is none.
+///
+/// # Errors
+/// Names the file and why it cannot be written.
+#[cfg(feature = "candle")]
+pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    folder
+        .and_then(|()| write_atomically(path, bytes))
+        .map_err(|e| BadInput::about("", format!("cannot be written: {e}"), "").file(path))
 }
 
 /// `f64` cells: `{:e}`, which round-trips; empty for a missing value.

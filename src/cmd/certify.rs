@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Status, print, say};
 use crate::certify::{Certificate, Measured, Planned, certify, certify_as_sold};
-use crate::config::suggest;
+use crate::config::{self, suggest};
 use crate::error::{BadInput, Result};
 use crate::order::Verdict;
 use crate::parallel;
@@ -103,8 +103,7 @@ pub(super) fn from_label(word: &str, all: &[registry::Entry]) -> Result<Handle> 
             return Err(BadInput::new("solver", word, "is no label", "write name(key=value, ...)"));
         };
         let text = text.trim();
-        let parsed = format!("x = {text}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("x"));
-        table.insert(key.trim().into(), parsed.unwrap_or_else(|| text.into()));
+        table.insert(key.trim().into(), config::value(text).unwrap_or_else(|| text.into()));
     }
     // A whole number is meant as what the parameter is.
     registry::solver(table.clone().into()).or_else(|refused| {

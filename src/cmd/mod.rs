@@ -70,6 +70,11 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Overridden keys as they are written on a command line.
+fn overrides(set: &[String]) -> String {
+    set.iter().map(|s| format!(" --set '{}'", s.replace('\'', r"'\''"))).collect()
+}
+
 /// Prints data to stdout. A reader that has gone away (`| head`) wants no more, which is no reason to run no more.
 fn print(text: &str) {
     match std::io::stdout().write_all(text.as_bytes()) {

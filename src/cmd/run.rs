@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::summary;
-use super::{Status, print, say};
+use super::{Status, overrides, print, say};
 use crate::error::{BadInput, Result};
 use crate::experiment::{Experiment, FigureKind, Mode, Named, Size, Subject};
 use crate::geometry::{Field, Paths};
@@ -127,8 +127,7 @@ impl Run {
         let file =
             self.files.iter().find(|f| stem(f) == experiment.name).expect("read from one of the files");
         let quick = if self.quick { " --quick" } else { "" };
-        let set: String = self.set.iter().map(|s| format!(" --set '{}'", s.replace('\'', r"'\''"))).collect();
-        format!("scorebench run {}{quick}{set}", file.display())
+        format!("scorebench run {}{quick}{}", file.display(), overrides(&self.set))
     }
 }
 

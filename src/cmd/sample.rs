@@ -10,6 +10,7 @@ use toml::{Table, Value};
 
 use super::certify::from_label;
 use super::{Status, print};
+use crate::config;
 use crate::data::classifier::Classifier;
 use crate::data::images::Images;
 use crate::error::{BadInput, Result};
@@ -362,9 +363,8 @@ fn table(text: &str) -> Result<Value> {
     if text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
         return Ok(Value::Table(Table::from_iter([("name".to_string(), text.into())])));
     }
-    let parsed = format!("x = {text}").parse::<Table>().ok().and_then(|mut t| t.remove("x"));
     let fix = "give a name, or a table such as '{ name = \"ring\", modes = 5 }'";
-    parsed.ok_or_else(|| BadInput::new("", text, "is no TOML", fix))
+    config::value(text).ok_or_else(|| BadInput::new("", text, "is no TOML", fix))
 }
 
 fn precision(text: &str) -> std::result::Result<Precision, String> {

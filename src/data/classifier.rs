@@ -15,6 +15,7 @@ use nalgebra::{DMatrix, DVector};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 
+use super::images::held_out;
 use crate::noise::{Purpose, generator};
 
 /// Hidden units: the features.
@@ -26,8 +27,6 @@ const STEPS: usize = 1000;
 const RATE: f64 = 5e-3;
 /// Decay of weights a step, in units of the rate (Loshchilov & Hutter 2019).
 const DECAY: f64 = 1e-2;
-/// Every so-manieth point is held out, to say how good it is.
-const HELD_OUT: usize = 10;
 
 /// A perceptron with one hidden layer of tanh, trained to the class probabilities of a data set.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,8 +48,7 @@ impl Classifier {
         let mut rng = generator(seed, Purpose::Other, 0);
         let hidden = Layer::new(dim, HIDDEN, &mut rng);
         let mut net = Classifier { hidden, out: Layer::new(HIDDEN, classes, &mut rng), accuracy: 0.0 };
-        let (test, mut train): (Vec<usize>, Vec<usize>) =
-            (0..points.len()).partition(|i| i % HELD_OUT == HELD_OUT - 1);
+        let (test, mut train): (Vec<usize>, Vec<usize>) = (0..points.len()).partition(|i| held_out(*i));
         let columns = |of: &[usize]| DMatrix::from_fn(dim, of.len(), |k, i| points[of[i]][k]);
         let mut next = train.len();
         for step in 0..STEPS {

@@ -48,6 +48,11 @@ pub struct Images {
     classes: Vec<String>,
 }
 
+/// Whether an image, by its number, is kept from whatever is trained on a set: every tenth is.
+pub fn held_out(number: usize) -> bool {
+    number % 10 == 9
+}
+
 /// Of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {

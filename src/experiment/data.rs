@@ -16,6 +16,7 @@ use crate::solver::registry;
 mod gaussian;
 mod images;
 mod mixture;
+#[cfg(feature = "candle")]
 mod network;
 mod points;
 mod product;
@@ -49,12 +50,21 @@ pub(super) fn read_data(value: Value, folder: &Path, most_modes: Option<usize>) 
 
 /// Reads what is sampled: a data law, or a network that was trained on one.
 pub(super) fn read_subject(value: Value, folder: &Path, most_modes: Option<usize>) -> Result<Subject> {
-    let is_network = value.get("name").and_then(Value::as_str) == Some("network");
-    if is_network {
+    if value.get("name").and_then(Value::as_str) == Some("network") {
+        #[cfg(feature = "candle")]
         return network::read(value, folder);
+        #[cfg(not(feature = "candle"))]
+        return Err(network_unbuilt());
     }
     let (law, images) = read_pictured(value, folder, most_modes)?;
     Ok(Subject { label: law.label, value: law.value, images, lawless: false, engine: None })
+}
+
+/// What a program without networks says of one; the rest of an experiment is nothing it could run.
+#[cfg(not(feature = "candle"))]
+fn network_unbuilt() -> BadInput {
+    let fix = "build with --features candle";
+    BadInput::new("name", "network", "needs a program that was built with networks", fix).unfilled()
 }
 
 /// A data law, and the images that it is of, where it is.

@@ -9,7 +9,6 @@ use super::{Subject, check_defined, data, read_schedule};
 use crate::error::Result;
 use crate::experiment::Named;
 use crate::grid::{Grid, KarrasFinal};
-use crate::picture::View;
 use crate::schedule::{Level, Schedule};
 use crate::solver::Handle;
 
@@ -78,15 +77,4 @@ pub(crate) fn check(solver: &Handle, subject: &Subject, schedule: &Schedule, lev
     let schedule = Named { label, value: schedule.clone() };
     check_defined(&solver, &schedule, "the grid", levels).map_err(|e| e.within("--solver"))?;
     subject.check_range(levels).map_err(|e| e.within("--grid"))
-}
-
-impl Subject {
-    /// How samples are images, where they are.
-    pub(crate) fn view(&self) -> Option<View> {
-        match (&self.engine, &self.images) {
-            (Some(engine), _) => engine.view(),
-            (None, Some(pictures)) => Some(View { shape: pictures.images.shape(), range: (-1.0, 1.0) }),
-            (None, None) => None,
-        }
-    }
 }

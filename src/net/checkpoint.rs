@@ -14,6 +14,7 @@ mod weights;
 use crate::error::{BadInput, Result};
 use crate::net::scheduler::Scheduler;
 use crate::net::unet::{Config, UNet2DModel};
+use crate::record::put;
 
 /// A U-Net as it lies in a folder, read whole.
 pub struct Checkpoint {
@@ -86,31 +87,14 @@ impl Checkpoint {
             "scheduler": ["diffusers", scheduler.class_name],
             "unet": ["diffusers", "UNet2DModel"],
         });
-        write(&folder.join("model_index.json"), format!("{index:#}\n").as_bytes())?;
-        write(&folder.join("scheduler/scheduler_config.json"), scheduler.to_json().as_bytes())?;
-        write(&folder.join("unet/config.json"), config.to_json().as_bytes())?;
-        write(&folder.join("unet").join(source::WEIGHTS), &bytes)
+        put(&folder.join("model_index.json"), format!("{index:#}\n").as_bytes())?;
+        put(&folder.join("scheduler/scheduler_config.json"), scheduler.to_json().as_bytes())?;
+        put(&folder.join("unet/config.json"), config.to_json().as_bytes())?;
+        put(&folder.join("unet").join(source::WEIGHTS), &bytes)
     }
 }
 
 /// A file's text.
 fn read_text(path: &Path) -> Result<String> {
     fs::read_to_string(path).map_err(|e| BadInput::about("", format!("cannot be read: {e}"), "").file(path))
-}
-
-/// Writes beside `path` and renames, so that a reader meets the old file or the new one.
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let refused = |e| BadInput::about("", format!("cannot be written: {e}"), "").file(path);
-    let beside = path.with_extension(format!("tmp-{}", std::process::id()));
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(refused)?;
-    }
-    let written = fs::File::create(&beside).and_then(|mut file| {
-        std::io::Write::write_all(&mut file, bytes)?;
-        file.sync_all()
-    });
-    written.and_then(|()| fs::rename(&beside, path)).map_err(|e| {
-        let _ = fs::remove_file(&beside);
-        refused(e)
-    })
 }

@@ -36,14 +36,9 @@ pub struct Table {
 impl Table {
     /// From `beta_i`, with `alpha_i^2 = prod_{j<=i} (1 - beta_j)`.
     pub fn new(betas: &[f64]) -> Self {
-        let mut log_alpha = 0.0;
-        let ends = betas.iter().map(|b| {
-            log_alpha += 0.5 * (-b).ln_1p();
-            // lambda = ln(alpha/sigma), sigma^2 = 1 - alpha^2 without cancellation.
-            log_alpha - 0.5 * (0.0 - (2.0 * log_alpha).exp_m1()).ln()
-        });
+        let mut lambda = lambdas(betas);
         // Entries without any image left (Lin et al. 2024) have no lambda.
-        let mut lambda: Vec<f64> = ends.filter(|l| l.is_finite()).collect();
+        lambda.retain(|l| l.is_finite());
         lambda.reverse();
         let curvature = curvatures(&lambda);
         Table { lambda, curvature }
@@ -71,6 +66,17 @@ impl Table {
         }
         straight + (a * a - 1.0) * a * m + (b * b - 1.0) * b * n
     }
+}
+
+/// `lambda = ln(alpha/sigma)` after every entry of a table of `beta_i`.
+pub(super) fn lambdas(betas: &[f64]) -> Vec<f64> {
+    let mut log_alpha = 0.0;
+    let mut next = |beta: &f64| {
+        log_alpha += 0.5 * (-beta).ln_1p();
+        // sigma^2 = 1 - alpha^2 without cancellation.
+        log_alpha - 0.5 * (0.0 - (2.0 * log_alpha).exp_m1()).ln()
+    };
+    betas.iter().map(&mut next).collect()
 }
 
 /// Second derivatives of the natural cubic spline of time, which falls by 1 from each node to the next.

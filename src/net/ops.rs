@@ -3,7 +3,7 @@
 mod attention;
 mod composed;
 mod convolution;
-mod host;
+pub(super) mod host;
 mod linear;
 mod normalise;
 mod product;

@@ -219,15 +219,10 @@ impl Scheduler {
 
     /// How the network's output becomes the denoised image at `sigma`; `None` unless its levels are EDM's.
     pub fn preconditioning(&self, sigma: f64) -> Option<Preconditioning> {
-        let Levels::Edm(Edm { sigma_data, .. }) = self.levels else { return None };
-        let total = sigma.hypot(sigma_data);
+        let Levels::Edm(edm) = self.levels else { return None };
+        let plain = edm.preconditioning(sigma);
         let sign = if self.prediction_type == Prediction::VPrediction { -1.0 } else { 1.0 };
-        Some(Preconditioning {
-            c_skip: (sigma_data / total).powi(2),
-            c_out: sign * sigma * sigma_data / total,
-            c_in: 1.0 / total,
-            c_noise: sigma.ln() / 4.0,
-        })
+        Some(Preconditioning { c_out: sign * plain.c_out, ..plain })
     }
 
     /// The text of a `scheduler_config.json` that [`Scheduler::from_json`] and diffusers read.
@@ -329,6 +324,17 @@ impl Keys {
 }
 
 impl Edm {
+    /// How F becomes the denoised image at `sigma`.
+    pub fn preconditioning(&self, sigma: f64) -> Preconditioning {
+        let total = sigma.hypot(self.sigma_data);
+        Preconditioning {
+            c_skip: (self.sigma_data / total).powi(2),
+            c_out: sigma * self.sigma_data / total,
+            c_in: 1.0 / total,
+            c_noise: sigma.ln() / 4.0,
+        }
+    }
+
     fn read(keys: &mut Keys) -> Result<Self> {
         Ok(Edm {
             sigma_min: keys.take("sigma_min", Some(0.002))?,

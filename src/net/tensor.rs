@@ -11,8 +11,9 @@
 //! # Ok::<(), candle_core::Error>(())
 //! ```
 
-use candle_core::{CpuStorage, DType, Device, Storage, StorageRef, Tensor, WithDType};
+use candle_core::{DType, Device, Tensor, WithDType};
 
+use super::ops::host::{on_cpu, values};
 use crate::any::{Any, Backend};
 use crate::batch::{self, Batch, Precision};
 use crate::noise::White;
@@ -60,22 +61,14 @@ impl Space for Tensor {
 /// One pass over memory.
 fn combine_on_host<R: Precision + WithDType>(terms: &[(f64, &Tensor)]) -> candle_core::Result<Tensor> {
     let whole: Vec<Tensor> = terms.iter().map(|(_, x)| x.contiguous()).collect::<Result<_, _>>()?;
-    let held: Vec<StorageRef> = whole.iter().map(|x| x.storage_and_layout().0).collect();
-    let values: Vec<(f64, &[R])> = terms
-        .iter()
-        .zip(whole.iter().zip(&held))
-        .map(|((c, _), (x, storage))| Ok((*c, &host(storage)?.as_slice::<R>()?[x.layout().start_offset()..])))
-        .collect::<candle_core::Result<_>>()?;
-    let mut to = vec![R::ZERO; whole[0].elem_count()];
-    batch::combine(&values, &mut to);
-    Tensor::from_vec(to, whole[0].shape(), &Device::Cpu)
-}
-
-fn host(storage: &Storage) -> candle_core::Result<&CpuStorage> {
-    match storage {
-        Storage::Cpu(storage) => Ok(storage),
-        _ => candle_core::bail!("a tensor of the CPU lies elsewhere"),
+    let held: Vec<_> = whole.iter().map(Tensor::storage_and_layout).collect();
+    let mut flat = Vec::with_capacity(terms.len());
+    for ((c, _), (storage, layout)) in terms.iter().zip(&held) {
+        flat.push((*c, values::<R>(on_cpu(storage)?, layout)?));
     }
+    let mut to = vec![R::ZERO; whole[0].elem_count()];
+    batch::combine(&flat, &mut to);
+    Tensor::from_vec(to, whole[0].shape(), &Device::Cpu)
 }
 
 /// Two temporaries at a time.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::super::{Status, print, say};
+use super::super::{Status, overrides, print, say};
 use super::Train;
 use crate::error::{BadInput, Result};
 use crate::experiment::{self, read_images};
@@ -89,8 +89,7 @@ impl Train {
     }
 
     fn command(&self) -> String {
-        let set: String = self.set.iter().map(|s| format!(" --set '{}'", s.replace('\'', r"'\''"))).collect();
-        format!("scorebench train {}{set}", self.file.display())
+        format!("scorebench train {}{}", self.file.display(), overrides(&self.set))
     }
 }
 

@@ -1,32 +1,18 @@
 //! A network in the place of the exact score.
 
 use std::path::Path;
-#[cfg(feature = "candle")]
 use std::sync::Arc;
 
-#[cfg(feature = "candle")]
 use serde::Deserialize;
 use toml::Value;
 
 use super::super::Subject;
-#[cfg(feature = "candle")]
 use super::{label, read_pictured, stem, take_label};
-#[cfg(feature = "candle")]
 use crate::config;
-#[cfg(feature = "candle")]
 use crate::data::{Data, Gaussian};
 use crate::error::{BadInput, Result};
-#[cfg(feature = "candle")]
 use crate::net::{checkpoint::Checkpoint, device, network::Network, network::Options};
 
-/// Reads `{ name = "network", checkpoint = "...", of = { ... } }`.
-#[cfg(not(feature = "candle"))]
-pub(super) fn read(_: Value, _: &Path) -> Result<Subject> {
-    let fix = "build with --features candle";
-    Err(BadInput::new("name", "network", "needs a program that was built with networks", fix).unfilled())
-}
-
-#[cfg(feature = "candle")]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
@@ -41,13 +27,11 @@ struct Raw {
     class: Option<u32>,
 }
 
-#[cfg(feature = "candle")]
 fn cpu() -> String {
     "cpu".into()
 }
 
 /// Reads `{ name = "network", checkpoint = "...", of = { ... } }`: a checkpoint and the data that it was trained on.
-#[cfg(feature = "candle")]
 pub(super) fn read(value: Value, folder: &Path) -> Result<Subject> {
     let (_, mut table) = config::split_name(value, &["network"])?;
     let given = take_label(&mut table)?;

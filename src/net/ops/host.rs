@@ -34,7 +34,7 @@ pub(super) fn computed<const N: usize>(
 }
 
 /// The values of a contiguous tensor.
-pub(super) fn values<'a, T: WithDType>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
+pub(in crate::net) fn values<'a, T: WithDType>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&T::cpu_storage_as_slice(storage)?[start..end]),
         None => bail!("not contiguous: {layout:?}"),
@@ -42,7 +42,7 @@ pub(super) fn values<'a, T: WithDType>(storage: &'a CpuStorage, layout: &Layout)
 }
 
 /// What is stored, given that it is on the CPU.
-pub(super) fn on_cpu(storage: &Storage) -> Result<&CpuStorage> {
+pub(in crate::net) fn on_cpu(storage: &Storage) -> Result<&CpuStorage> {
     match storage {
         Storage::Cpu(storage) => Ok(storage),
         other => bail!("an argument is on {:?}, the others on the CPU", other.device().location()),

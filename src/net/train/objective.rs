@@ -3,8 +3,8 @@
 use statrs::function::erf::erf_inv;
 
 use super::process::{Process, Time, Weighting};
-use crate::net::clock::Table;
-use crate::net::scheduler::{Levels, Prediction, Scheduler};
+use crate::net::clock::{Table, lambdas};
+use crate::net::scheduler::{Edm, Levels, Preconditioning, Prediction};
 
 /// Noise levels to train at, and the loss there.
 ///
@@ -23,7 +23,7 @@ enum Answers {
     /// `lambda` of every step of a chain, and its times in between.
     Chain { lambda: Vec<f64>, clock: Table, time: Time },
     /// Normally distributed `ln sigma`.
-    Edm { mean: f64, std: f64, sigma_data: f64 },
+    Edm { mean: f64, std: f64, edm: Edm },
 }
 
 /// A noise level and what is asked there.
@@ -50,7 +50,7 @@ impl Objective {
         let prediction = scheduler.prediction_type;
         match process {
             Process::DdpmDiscrete(chain) => {
-                let betas = betas(&scheduler);
+                let betas = scheduler.betas().expect("the scheduler of a chain has betas");
                 let levels =
                     Answers::Chain { lambda: lambdas(&betas), clock: Table::new(&betas), time: chain.time };
                 Objective { levels, prediction, weighting: chain.weighting }
@@ -59,7 +59,7 @@ impl Objective {
                 let Levels::Edm(own) = scheduler.levels else {
                     unreachable!("the scheduler of an EDM process")
                 };
-                let levels = Answers::Edm { mean: edm.p_mean, std: edm.p_std, sigma_data: own.sigma_data };
+                let levels = Answers::Edm { mean: edm.p_mean, std: edm.p_std, edm: own };
                 Objective { levels, prediction, weighting: edm.weighting }
             }
         }
@@ -83,11 +83,11 @@ impl Objective {
                 };
                 self.on_chain(t, at)
             }
-            Answers::Edm { mean, std, sigma_data } => {
+            Answers::Edm { mean, std, edm } => {
                 // Far in the tails there is nothing to learn, and an infinite level.
                 let u = u.clamp(1e-9, 1.0 - 1e-9);
                 let sigma = (mean + std * std::f64::consts::SQRT_2 * erf_inv(2.0 * u - 1.0)).exp();
-                self.preconditioned(sigma, *sigma_data)
+                self.preconditioned(sigma, edm)
             }
         }
     }
@@ -105,12 +105,14 @@ impl Objective {
         Level { alpha, sigma, scale: 1.0, time, target, weight }
     }
 
-    fn preconditioned(&self, sigma: f64, sigma_data: f64) -> Level {
+    fn preconditioned(&self, sigma: f64, edm: &Edm) -> Level {
+        let Preconditioning { c_out, c_in, c_noise, .. } = edm.preconditioning(sigma);
+        let sigma_data = edm.sigma_data;
         let whole = sigma.hypot(sigma_data);
         // (x0 - c_skip x)/c_out with x = x0 + sigma eps, freed of cancellation (Karras et al. 2022, eq. 7 and table 1).
         let target = (sigma / (sigma_data * whole), -sigma_data / whole);
-        let weight = self.weight(sigma.powi(-2), sigma_data, sigma * sigma_data / whole);
-        Level { alpha: 1.0, sigma, scale: 1.0 / whole, time: 0.25 * sigma.ln(), target, weight }
+        let weight = self.weight(sigma.powi(-2), sigma_data, c_out);
+        Level { alpha: 1.0, sigma, scale: c_in, time: c_noise, target, weight }
     }
 
     /// Of the network's squared error, at a signal-to-noise ratio.
@@ -124,21 +126,6 @@ impl Objective {
         };
         on_image * of_answer * of_answer
     }
-}
-
-fn betas(scheduler: &Scheduler) -> Vec<f64> {
-    scheduler.betas().expect("the scheduler of a chain has betas")
-}
-
-/// `lambda = ln(alpha/sigma)` of every step of a chain.
-fn lambdas(betas: &[f64]) -> Vec<f64> {
-    let mut log_alpha = 0.0;
-    let mut next = |beta: &f64| {
-        log_alpha += 0.5 * (-beta).ln_1p();
-        // sigma^2 = 1 - alpha^2 without cancellation.
-        log_alpha - 0.5 * (-(2.0 * log_alpha).exp_m1()).ln()
-    };
-    betas.iter().map(&mut next).collect()
 }
 
 /// The `lambda` between those of two neighbouring steps at which the clock, which falls, shows `t`.

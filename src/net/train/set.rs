@@ -7,11 +7,8 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use candle_core::{Device, Result, Tensor};
 
 use super::objective::{Level, Objective};
-use crate::data::images::Images;
+use crate::data::images::{Images, held_out};
 use crate::noise::{Purpose, generator};
-
-/// Of so many images one is held out of training.
-pub const HELD_OUT: usize = 10;
 
 /// Pairs of image and noise behind a held-out loss.
 const PAIRS: u64 = 1024;
@@ -99,7 +96,7 @@ pub struct Batch {
 impl Set {
     /// Every tenth image is held out.
     pub fn new(images: Images, draw: Draw) -> Self {
-        let (held_out, trained) = (0..images.len()).partition(|i| i % HELD_OUT == HELD_OUT - 1);
+        let (held_out, trained) = (0..images.len()).partition(|i| held_out(*i));
         Set { images, trained, held_out, draw }
     }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Since, State};
 use crate::error::{BadInput, Result};
-use crate::record::{LossRow, read_csv, to_csv, write_atomically};
+use crate::record::{LossRow, put, read_csv, to_csv};
 
 const ABOUT: &str = "training.json";
 const STATE: &str = "training.safetensors";
@@ -54,7 +54,7 @@ pub fn look(folder: &Path, identity: &Value) -> Result<Found> {
 /// # Errors
 /// A file that cannot be written.
 pub fn announce(folder: &Path, identity: &Value, finished: bool) -> Result<()> {
-    put(folder, ABOUT, format!("{:#}\n", json!({ "finished": finished, "of": identity })).as_bytes())
+    put(&folder.join(ABOUT), format!("{:#}\n", json!({ "finished": finished, "of": identity })).as_bytes())
 }
 
 /// Removes what a training left in a folder but for its checkpoint, which the next one will replace.
@@ -110,7 +110,7 @@ pub(super) fn write(folder: &Path, identity: &Value, state: &State, since: Since
     });
     let about = HashMap::from([("scorebench".to_string(), about.to_string())]);
     let whole = views.and_then(|views| serialize(views, Some(about))).map_err(|e| failed(&e))?;
-    put(folder, STATE, &whole)
+    put(&folder.join(STATE), &whole)
 }
 
 /// Where a training was, if it has saved at all.
@@ -159,7 +159,7 @@ pub(super) fn read(
 }
 
 pub(super) fn write_rows(folder: &Path, rows: &[LossRow]) -> Result<()> {
-    put(folder, CURVE, to_csv(rows).as_bytes())
+    put(&folder.join(CURVE), to_csv(rows).as_bytes())
 }
 
 /// The loss curve up to a step: that on disk may be ahead of the state.
@@ -175,11 +175,4 @@ pub(super) fn damaged(folder: &Path, why: &str) -> BadInput {
 
 fn hash(identity: &Value) -> String {
     blake3::hash(identity.to_string().as_bytes()).to_hex().to_string()
-}
-
-fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
-    let path = folder.join(name);
-    let refused = |e: std::io::Error| BadInput::about("", format!("cannot be written: {e}"), "").file(&path);
-    std::fs::create_dir_all(folder).map_err(refused)?;
-    write_atomically(&path, bytes).map_err(refused)
 }

@@ -73,11 +73,8 @@ enum Halve {
 impl PlainDown {
     fn new(l: &mut Layout, place: &Place, config: &Config, c: &Common) -> error::Result<Self> {
         let &Place { at, output, .. } = place;
-        let attends = place.kind.contains("Attn");
         let layers = config.layers_per_block;
-        let attentions = (0..if attends { layers } else { 0 })
-            .map(|i| Attention::new(l, &format!("{at}.attentions.{i}"), output, c.groups, 1.0, c))
-            .collect::<error::Result<_>>()?;
+        let attentions = attentions(l, place, layers, c)?;
         let resnets = (0..layers)
             .map(|i| {
                 let input = if i == 0 { place.input } else { output };
@@ -217,11 +214,8 @@ pub(super) fn joined(place: &Place, beside: usize, i: usize, layers: usize) -> (
 impl PlainUp {
     fn new(l: &mut Layout, place: &Place, beside: usize, config: &Config, c: &Common) -> error::Result<Self> {
         let &Place { at, output, .. } = place;
-        let attends = place.kind.contains("Attn");
         let layers = config.layers_per_block + 1;
-        let attentions = (0..if attends { layers } else { 0 })
-            .map(|i| Attention::new(l, &format!("{at}.attentions.{i}"), output, c.groups, 1.0, c))
-            .collect::<error::Result<_>>()?;
+        let attentions = attentions(l, place, layers, c)?;
         let resnets = (0..layers)
             .map(|i| {
                 let (below, side) = joined(place, beside, i, layers);
@@ -263,4 +257,11 @@ pub(super) fn join(x: Tensor, skips: &mut Vec<Tensor>) -> Result<Tensor> {
         Some(skip) => ops::join(&x, &skip),
         None => candle_core::bail!("the way up has more layers than the way down left tensors"),
     }
+}
+
+/// One attention a layer, in blocks that have any.
+fn attentions(l: &mut Layout, place: &Place, layers: usize, c: &Common) -> error::Result<Vec<Attention>> {
+    let layers = if place.kind.contains("Attn") { layers } else { 0 };
+    let name = |i| format!("{}.attentions.{i}", place.at);
+    (0..layers).map(|i| Attention::new(l, &name(i), place.output, c.groups, 1.0, c)).collect()
 }
