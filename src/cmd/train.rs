@@ -41,6 +41,7 @@ impl Train {
     /// Trains, or goes on training.
     #[cfg(feature = "candle")]
     pub(super) fn go(&self) -> Result<Status> {
+        with_candle::without_candles_threads();
         crate::parallel::with_threads(self.threads.map(usize::from), || self.run())?
     }
 }
