@@ -74,3 +74,4 @@ pub mod schedule;
 pub mod solver;
 pub mod state;
 pub mod strong;
+pub mod suite;
