@@ -27,6 +27,7 @@ use crate::grid::Grid;
 use crate::law::Init;
 use crate::metric;
 use crate::record::{OrderRow, Row};
+use crate::results::{Expected, Found, Summary};
 use crate::schedule::{Level, Schedule};
 use crate::solver::{Handle, registry};
 
@@ -474,6 +475,22 @@ impl Experiment {
     pub fn outcomes(&self, rows: &[Row], orders: &[OrderRow]) -> Vec<Outcome> {
         expect::outcomes(self, rows, orders)
     }
+
+    /// The words of the experiment, with what became of every expectation.
+    pub fn summary(&self, rows: &[Row], orders: &[OrderRow]) -> Summary {
+        let expected = |outcome| match outcome {
+            Outcome::Met(text) => Expected { verdict: Found::Met, text },
+            Outcome::Open(text) => Expected { verdict: Found::Open, text },
+            Outcome::Failed(text) => Expected { verdict: Found::Failed, text },
+        };
+        Summary {
+            name: self.name.clone(),
+            question: self.question.clone(),
+            analysis: self.analysis.clone(),
+            figures: Vec::new(),
+            expectations: self.outcomes(rows, orders).into_iter().map(expected).collect(),
+        }
+    }
 }
 
 impl SolverSpec {
@@ -508,13 +525,22 @@ pub(crate) fn read_table(path: &Path, set: &[String]) -> Result<Table> {
 
 fn read_text(path: &Path) -> Result<String> {
     let unreadable = |why: String, fix: &str| BadInput::about("", why, fix).file(path);
-    let bytes = std::fs::read(path).map_err(|e| {
-        unreadable(
-            format!("cannot be read: {e}"),
-            "give the path of an experiment such as experiments/01-convergence.toml",
-        )
-    })?;
+    let bytes =
+        std::fs::read(path).map_err(|e| unreadable(format!("cannot be read: {e}"), &nearest(path)))?;
     String::from_utf8(bytes).map_err(|e| unreadable(format!("is not UTF-8 text: {e}"), "save it as UTF-8"))
+}
+
+/// The file that may be meant by one that cannot be read: of those beside it, that of the nearest name.
+fn nearest(path: &Path) -> String {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let files = files.filter(|f| f.is_file() && f.extension() == path.extension());
+    let name = |p: &Path| p.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let likeness = |f: &Path| strsim::jaro_winkler(&name(f), &name(path));
+    match files.max_by(|a, b| likeness(a).total_cmp(&likeness(b))) {
+        Some(file) if likeness(&file) > 0.8 => format!("did you mean {}?", file.display()),
+        _ => "give the path of an experiment such as experiments/01-convergence.toml".into(),
+    }
 }
 
 fn parse_table(text: &str, set: &[String]) -> Result<Table> {

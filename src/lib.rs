@@ -42,6 +42,7 @@
 pub mod affine;
 pub mod any;
 pub mod batch;
+pub mod bench;
 pub mod certify;
 pub mod cmd;
 pub mod config;

@@ -52,6 +52,9 @@ use sampled::{axis_title, error_curve};
 use scene::Scene;
 use style::Style;
 
+/// The font of figures, carried in the program.
+pub const FONT: &str = "DejaVu Sans";
+
 /// A drawn figure.
 #[derive(Clone, Debug)]
 pub struct Figure {

@@ -8,12 +8,16 @@ use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{BadInput, Result};
 use crate::record::{Measure, Row, SampledRow, Timing, read_csv, write_atomically};
+
+mod summary;
+
+pub use summary::{Expected, Found, Summary};
 
 /// A finished cell: its numbers and how long they took.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,7 +49,20 @@ pub struct Store {
 const JOURNAL: &str = ".journal";
 
 /// A hash of the source that computes numbers: results of another one are not reused.
-pub const SOURCE: &str = env!("SCOREBENCH_SOURCE");
+pub fn source() -> &'static str {
+    MORE.get().map_or(env!("SCOREBENCH_SOURCE"), String::as_str)
+}
+
+/// [`source`] of a program with solvers of its own.
+static MORE: OnceLock<String> = OnceLock::new();
+
+/// Says that solvers of another crate belong to this program: its source is then known by the executable itself.
+pub(crate) fn has_more_source() {
+    MORE.get_or_init(|| {
+        let program = std::env::current_exe().and_then(fs::read).unwrap_or_default();
+        format!("{}-{}", env!("SCOREBENCH_SOURCE"), &blake3::hash(&program).to_hex()[..16])
+    });
+}
 
 impl Store {
     /// Opens (or makes) a folder and takes over what earlier runs of the same source finished there, unless `fresh`.
@@ -135,7 +152,7 @@ impl Store {
 }
 
 fn to_line(cell: &Finished) -> String {
-    let body = serde_json::to_string(&(SOURCE, cell)).expect("plain values");
+    let body = serde_json::to_string(&(source(), cell)).expect("plain values");
     format!("{} {body}\n", checksum(&body))
 }
 
@@ -147,9 +164,9 @@ fn checksum(body: &str) -> String {
 fn from_journal(text: &[u8]) -> Vec<Finished> {
     let whole = |line: &[u8]| -> Option<Finished> {
         let (sum, body) = std::str::from_utf8(line).ok()?.split_once(' ')?;
-        let (source, cell): (String, Finished) = serde_json::from_str(body).ok()?;
+        let (from, cell): (String, Finished) = serde_json::from_str(body).ok()?;
         let cell = Finished { row: Row { measures: cell.measures.clone(), ..cell.row }, ..cell };
-        (sum == checksum(body) && source == SOURCE).then_some(cell)
+        (sum == checksum(body) && from == source()).then_some(cell)
     };
     text.split(|b| *b == b'\n').filter_map(whole).collect()
 }
@@ -157,7 +174,7 @@ fn from_journal(text: &[u8]) -> Vec<Finished> {
 /// Rows of finished tables, if they are of this source and have not been edited.
 fn from_tables(folder: &Path) -> HashMap<String, Finished> {
     let manifest = fs::read_to_string(folder.join("manifest.toml")).unwrap_or_default();
-    if !manifest.lines().any(|l| l == format!("source = \"{SOURCE}\"")) {
+    if !manifest.lines().any(|l| l == format!("source = \"{}\"", source())) {
         return HashMap::new();
     }
     let exact: Vec<Row> = read_csv(&folder.join("exact.csv")).unwrap_or_default();
@@ -199,7 +216,7 @@ pub fn manifest(command: &str) -> String {
         format!("{}, {cores} cores, {}", cpu.unwrap_or("unknown processor"), std::env::consts::ARCH).into(),
     );
     put("rustc", env!("SCOREBENCH_RUSTC").into());
-    put("source", SOURCE.into());
+    put("source", source().into());
     put("version", env!("CARGO_PKG_VERSION").into());
     table.to_string()
 }

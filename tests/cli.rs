@@ -446,3 +446,83 @@ fn a_reader_that_goes_away_changes_neither_the_results_nor_the_exit_code() {
         assert_eq!(bench.names(&format!("out{k}")), ["a", "b"]);
     }
 }
+
+#[test]
+fn quiet_says_nothing_but_what_went_wrong_and_verbose_says_more() {
+    let bench = Bench::new(&[("small.toml", SMALL)]);
+    let usual = bench.run("run small.toml").err;
+    assert_eq!(bench.run("run small.toml --fresh --quiet").err, "");
+    let verbose = bench.run("--verbose run small.toml --fresh").err;
+    assert!(verbose.lines().count() > usual.lines().count() && verbose.contains(" threads"), "{verbose}");
+    let failing = SMALL.replace("name = \"ddim\"", "name = \"ddim\"\nexpect = { order = 2.0 }");
+    bench.write("failing.toml", failing);
+    let said = bench.run("run failing.toml --quiet");
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.lines().all(|l| l.starts_with("FAILED: ")) && !said.err.is_empty(), "{}", said.err);
+    assert_eq!(bench.run("run --quiet --verbose small.toml").code, Some(2));
+}
+
+#[test]
+fn verdicts_are_printed_as_json_too() {
+    let bench = Bench::new(&[("e/small.toml", SMALL)]);
+    let json = |args: &str| -> serde_json::Value {
+        let said = bench.run(args);
+        serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{args}: {e}\n{}", said.out))
+    };
+    let run = json("run e/small.toml --json");
+    assert_eq!(run[0]["cells"], CELLS);
+    assert_eq!(run[0]["orders"].as_array().map(Vec::len), Some(3));
+    assert_eq!(json("check e --json")[0]["verdict"], "ok");
+    assert!(json("doctor --json").as_array().is_some_and(|l| l.iter().all(|f| f["fine"] == true)));
+    assert_eq!(json("certify ddim --json")[0]["verdict"], "pass");
+}
+
+#[test]
+fn the_exit_codes_are_those_that_the_help_names() {
+    let bench = Bench::new(&[("small.toml", SMALL), ("broken.toml", "question = ")]);
+    contains(&bench.run("--help").out, "Exit codes: 0 fine; 1 ");
+    for (args, code) in [
+        ("run small.toml", 0),
+        ("certify dpmpp-3m --as-sold", 1),
+        ("run broken.toml", 2),
+        ("run no-such-file.toml", 2),
+        ("run", 2),
+        ("no-such-verb", 2),
+        ("list nothing", 2),
+    ] {
+        assert_eq!(bench.run(args).code, Some(code), "{args}");
+    }
+}
+
+#[test]
+fn a_typo_is_answered_by_what_may_be_meant() {
+    let bench = Bench::new(&[("experiments/small.toml", SMALL)]);
+    contains(&bench.run("run experiments/smal.toml").err, "did you mean experiments/small.toml?");
+    contains(&bench.run("certfy").err, "'certify'");
+    contains(&bench.run("list solver").err, "'solvers'");
+    contains(&bench.run("certify didm").err, "did you mean \"ddim\"?");
+}
+
+#[test]
+fn completions_and_manual_pages_know_every_verb() {
+    let bench = Bench::new(&[]);
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        contains(&bench.run(&format!("completions {shell}")).out, "certify");
+    }
+    contains(&bench.run("man").out, ".TH scorebench 1");
+    assert_eq!(bench.run("man pages --quiet").code, Some(0));
+    let pages = bench.names("pages");
+    assert!(pages.contains(&"scorebench-run.1".to_string()), "{pages:?}");
+    assert!(bench.text("pages/scorebench-certify.1").contains("as\\-sold"));
+}
+
+#[test]
+#[cfg(unix)]
+fn the_doctor_finds_results_that_cannot_be_written() {
+    let bench = Bench::new(&[("taken", "a file, no folder")]);
+    let said = bench.run("doctor --out taken/results");
+    assert_eq!(said.code, Some(1), "{}", said.out);
+    contains(&said.out, "taken/results cannot be written");
+    assert_eq!(bench.run("doctor --out new/results").code, Some(0));
+    assert_eq!(bench.names("."), ["taken"], "nothing is left behind");
+}

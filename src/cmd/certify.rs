@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::{Status, print, say};
+use super::{Status, Talk, print, print_json, say, talk};
 use crate::certify::{Certificate, Measured, Planned, certify, certify_as_sold};
 use crate::config::{self, suggest};
 use crate::error::{BadInput, Result};
@@ -28,9 +28,6 @@ pub(super) struct Certify {
     /// Hold solvers to the order they are sold as (by their name or the library that ships them), not to what they keep
     #[arg(long, conflicts_with = "readme")]
     as_sold: bool,
-    /// Every reason, also of what passed
-    #[arg(long, short)]
-    verbose: bool,
 }
 
 const README: &str = "README.md";
@@ -53,10 +50,9 @@ impl Certify {
             return splice(&certificates, self.check);
         }
         if self.json {
-            let text = serde_json::to_string_pretty(&certificates).expect("plain values");
-            print(&format!("{text}\n"));
+            print_json(&certificates);
         } else {
-            print(&table(&certificates, self.verbose));
+            print(&table(&certificates, talk() == Talk::Verbose));
         }
         let count = |v: Verdict| certificates.iter().filter(|c| c.verdict == v).count();
         let none =
@@ -64,8 +60,9 @@ impl Certify {
         let (pass, fail) = (count(Verdict::Pass), count(Verdict::Fail));
         let open = certificates.len() - pass - fail - none;
         say(&format!(
-            "{} solvers: {pass} pass, {fail} fail, {open} inconclusive, {none} claim no order",
-            certificates.len()
+            "{} solver{}: {pass} pass, {fail} fail, {open} inconclusive, {none} claim no order",
+            certificates.len(),
+            if certificates.len() == 1 { "" } else { "s" }
         ));
         Ok(if fail > 0 { Status::Failed } else { Status::Fine })
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::summary;
-use super::{Status, print, say};
+use super::{Status, print, print_json, say};
 use crate::error::{BadInput, Result};
 use crate::experiment::{Experiment, Size};
 use crate::runner;
@@ -13,6 +13,9 @@ pub(super) struct Check {
     /// Folder of experiments
     #[arg(default_value = "experiments")]
     folder: PathBuf,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
 }
 
 impl Check {
@@ -43,14 +46,23 @@ impl Check {
                 Err(problem) => return Err(problem),
             }
         }
+        let mut all = Vec::new();
         for experiment in &experiments {
             let results = runner::run(experiment, None, &|| ()).expect("nothing is written");
-            let rows = results.rows();
-            let found = summary::report(experiment, &rows, &results.orders, true);
-            print(&format!("{}: {}\n", experiment.name, if found == Status::Fine { "ok" } else { "FAILED" }));
-            if found == Status::Failed {
-                status = Status::Failed;
+            let summary = experiment.summary(&results.rows(), &results.orders);
+            let found = summary::report(experiment, &summary, true);
+            let verdict = if found == Status::Fine { "ok" } else { "FAILED" };
+            if self.json {
+                let (name, expectations) = (&experiment.name, &summary.expectations);
+                let verdict = verdict.to_lowercase();
+                all.push(serde_json::json!({ "experiment": name, "verdict": verdict, "expectations": expectations }));
+            } else {
+                print(&format!("{}: {verdict}\n", experiment.name));
             }
+            status = status.and(found);
+        }
+        if self.json {
+            print_json(&all);
         }
         Ok(status)
     }

@@ -1,6 +1,6 @@
 //! `scorebench list`: what can be named in an experiment.
 
-use super::{Status, print};
+use super::{Status, print, print_json};
 use crate::error::Result;
 use crate::solver::{Claim, registry};
 use crate::{data, grid::Grid, metric, schedule::Schedule};
@@ -29,7 +29,7 @@ impl List {
             list.iter().map(|(n, a)| (n.to_string(), a.to_string())).collect::<Vec<_>>()
         };
         if self.json && matches!(self.what, What::Solvers) {
-            print(&format!("{:#}\n", solvers_json()));
+            print_json(&solvers_json());
             return Ok(Status::Fine);
         }
         let list = match self.what {
@@ -42,7 +42,7 @@ impl List {
         if self.json {
             let items: Vec<_> =
                 list.iter().map(|(n, a)| serde_json::json!({ "name": n, "about": a })).collect();
-            print(&format!("{:#}\n", serde_json::Value::Array(items)));
+            print_json(&items);
         } else {
             let width = list.iter().map(|(n, _)| n.len()).max().unwrap_or(0);
             print(&list.iter().map(|(n, a)| format!("{n:width$}  {a}\n")).collect::<String>());

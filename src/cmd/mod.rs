@@ -1,16 +1,21 @@
 //! The command line. One verb a file; data goes to stdout, talk and progress to stderr.
 //!
-//! Exit codes: 0 fine, 1 an expectation or a run failed, 2 bad usage or bad input.
+//! Exit codes: 0 fine, 1 an expectation, a comparison or a run failed, 2 bad usage or bad input.
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::error::BadInput;
 
 mod certify;
 mod check;
 mod doctor;
 mod list;
+mod manual;
+mod new_solver;
 mod run;
 mod sample;
 mod summary;
@@ -18,11 +23,21 @@ mod train;
 
 /// How far is a diffusion sampler from the equation it claims to solve? Exactly, and how fast does that shrink?
 #[derive(Debug, Parser)]
-#[command(name = "scorebench", version, about, max_term_width = 100)]
+#[command(name = "scorebench", version, about, max_term_width = 100, after_help = AFTER, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
+    /// Say nothing on stderr but what went wrong
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more: every reason, how long things took
+    #[arg(long, short, global = true)]
+    verbose: bool,
 }
+
+const AFTER: &str = "\
+Exit codes: 0 fine; 1 an expectation, a claim or a comparison failed; 2 bad usage or bad input (nothing is written).
+Data goes to stdout, talk and progress to stderr. NO_COLOR and --quiet are honoured.";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -38,8 +53,14 @@ enum Verb {
     Certify(certify::Certify),
     /// List what can be named in an experiment
     List(list::List),
-    /// Say what this program was built with, and which devices answer
+    /// Start a crate with a solver of your own, which then has all these verbs
+    NewSolver(new_solver::NewSolver),
+    /// Say what this program was built with and finds here; exit code 1 if something is in the way
     Doctor(doctor::Doctor),
+    /// Print completions for a shell
+    Completions(manual::Completions),
+    /// Print the manual page, or write one for every verb into a folder
+    Man(manual::Man),
 }
 
 /// What a verb found, as an exit code.
@@ -49,25 +70,65 @@ enum Status {
     Failed,
 }
 
+impl Status {
+    /// Failed if either is.
+    fn and(self, other: Status) -> Status {
+        if self == Status::Failed { self } else { other }
+    }
+}
+
 /// Parses the command line and runs it.
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().verb {
+    let matches = command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+    let _ = TALK.set(match (cli.quiet, cli.verbose) {
+        (true, _) => Talk::Quiet,
+        (_, true) => Talk::Verbose,
+        _ => Talk::Usual,
+    });
+    let result = match cli.verb {
         Verb::Run(run) => run.go(),
         Verb::Check(check) => check.go(),
         Verb::Sample(sample) => sample.go(),
         Verb::Train(train) => train.go(),
         Verb::Certify(certify) => certify.go(),
         Verb::List(list) => list.go(),
+        Verb::NewSolver(new) => new.go(),
         Verb::Doctor(doctor) => doctor.go(),
+        Verb::Completions(completions) => completions.go(),
+        Verb::Man(man) => man.go(),
     };
     match result {
         Ok(Status::Fine) => ExitCode::SUCCESS,
         Ok(Status::Failed) => ExitCode::from(1),
-        Err(problem) => {
-            say(&format!("error: {problem}"));
-            ExitCode::from(2)
-        }
+        Err(problem) => refuse(&problem),
     }
+}
+
+/// The exit of a program that was given bad input.
+pub(crate) fn refuse(problem: &BadInput) -> ExitCode {
+    warn(&format!("error: {problem}"));
+    ExitCode::from(2)
+}
+
+static PROGRAM: OnceLock<String> = OnceLock::new();
+
+/// What users type: `scorebench`, or the program that holds solvers of its own.
+fn program() -> &'static str {
+    PROGRAM.get().map_or("scorebench", String::as_str)
+}
+
+/// Takes the program's name from its executable.
+pub(crate) fn name_after_executable() {
+    let stem = |path: std::path::PathBuf| Some(path.file_stem()?.to_string_lossy().into_owned());
+    if let Some(name) = std::env::current_exe().ok().and_then(stem) {
+        let _ = PROGRAM.set(name);
+    }
+}
+
+/// The command line's grammar.
+fn command() -> clap::Command {
+    Cli::command().name(program()).bin_name(program())
 }
 
 /// Overridden keys as they are written on a command line.
@@ -79,14 +140,47 @@ fn overrides(set: &[String]) -> String {
 fn print(text: &str) {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => {
-            say(&format!("error: standard output cannot be written: {e}"));
+            warn(&format!("error: standard output cannot be written: {e}"));
             std::process::exit(2);
         }
         _ => {}
     }
 }
 
-/// Says a line on stderr, if anyone listens.
+/// Prints a JSON document to stdout.
+fn print_json(value: &impl serde::Serialize) {
+    print(&format!("{}\n", serde_json::to_string_pretty(value).expect("plain values")));
+}
+
+/// How much is said on stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Talk {
+    Quiet,
+    Usual,
+    Verbose,
+}
+
+static TALK: OnceLock<Talk> = OnceLock::new();
+
+fn talk() -> Talk {
+    TALK.get().copied().unwrap_or(Talk::Usual)
+}
+
+/// Says a line on stderr, if anyone listens and does not want quiet.
 fn say(line: &str) {
+    if talk() > Talk::Quiet {
+        warn(line);
+    }
+}
+
+/// Says a line on stderr for those who want to know more.
+fn whisper(line: &str) {
+    if talk() == Talk::Verbose {
+        warn(line);
+    }
+}
+
+/// Says on stderr what went wrong, whoever listens.
+fn warn(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

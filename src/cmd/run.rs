@@ -1,18 +1,19 @@
 //! `scorebench run`: experiments to result folders.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::summary;
-use super::{Status, overrides, print, say};
+use super::{Status, Talk, overrides, print, print_json, program, say, talk, whisper};
 use crate::error::{BadInput, Result};
 use crate::experiment::{Experiment, FigureKind, Mode, Named, Size, Subject};
 use crate::geometry::{Field, Paths};
 use crate::monte_carlo::{self, Precision, Sampling};
 use crate::plot::{self, Figure, PathsOf};
-use crate::record::{OrderRow, RankRow, Row, SampledRow, to_csv};
-use crate::results::{self, Store};
+use crate::record::{OrderRow, RankRow, Row, SampledRow, Timing, to_csv};
+use crate::results::{self, Store, Summary};
 use crate::schedule::Schedule;
 use crate::{parallel, reach, runner};
 
@@ -33,6 +34,9 @@ pub(super) struct Run {
     /// Forget what earlier runs finished
     #[arg(long)]
     fresh: bool,
+    /// Print orders and expectations as JSON
+    #[arg(long)]
+    json: bool,
     /// Override a key of the files, as in --set data.spectrum=FILE.csv
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -54,17 +58,21 @@ impl Run {
                 .file(file));
             }
         }
-        let mut status = Status::Fine;
+        let (mut status, mut all) = (Status::Fine, Vec::new());
         for experiment in &experiments {
-            let found = parallel::with_threads(self.threads.map(usize::from), || self.one(experiment))??;
-            if found == Status::Failed {
-                status = Status::Failed;
-            }
+            let (found, said) =
+                parallel::with_threads(self.threads.map(usize::from), || self.one(experiment))??;
+            status = status.and(found);
+            all.push(said);
+        }
+        if self.json {
+            print_json(&all);
         }
         Ok(status)
     }
 
-    fn one(&self, experiment: &Experiment) -> Result<Status> {
+    fn one(&self, experiment: &Experiment) -> Result<(Status, serde_json::Value)> {
+        let start = Instant::now();
         let suffix = if self.quick { "-quick" } else { "" };
         let store = Store::open(&self.out.join(format!("{}{suffix}", experiment.name)), self.fresh)?;
         let folder = store.folder().to_path_buf();
@@ -72,6 +80,9 @@ impl Run {
             |e: std::io::Error| BadInput::about("", format!("cannot be written: {e}"), "").file(&folder);
 
         let bar = ProgressBar::new(experiment.cells().len() as u64).with_message(experiment.name.clone());
+        if talk() == Talk::Quiet {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
         let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} cells, {eta} left");
         bar.set_style(style.expect("a valid template"));
         let results = runner::run(experiment, Some(&store), &|| bar.inc(1)).map_err(failed)?;
@@ -94,6 +105,7 @@ impl Run {
             let ranks: Vec<RankRow> = experiment.comparisons(&rows).into_iter().map(|c| c.row).collect();
             files.push(("ranks.csv".to_string(), to_csv(&ranks).into_bytes()));
         }
+        let mut summary = experiment.summary(&rows, &results.orders);
         for (i, kind) in experiment.figures.iter().enumerate() {
             let (name, figure) = (kind.name(), draw(kind, experiment, &rows, &results.orders));
             let stem = match files.iter().filter(|(f, _)| f.starts_with(name) && f.ends_with(".svg")).count()
@@ -104,7 +116,9 @@ impl Run {
             };
             files.push((format!("{stem}.svg"), figure.svg().into_bytes()));
             files.push((format!("{stem}.png"), figure.png()));
+            summary.figures.push(stem);
         }
+        files.push((Summary::FILE.to_string(), summary.to_toml().into_bytes()));
         // A rerun that computed nothing says nothing new about where the numbers come from, unless it ends a
         // run that was killed before it could say so.
         if results.computed > 0 || store.resumed() {
@@ -115,11 +129,23 @@ impl Run {
         }
         store.finish(&files).map_err(failed)?;
 
-        print(&summary::table(experiment, &rows, &results.orders));
-        let found = summary::report(experiment, &rows, &results.orders, false);
+        if !self.json {
+            print(&summary::table(experiment, &rows, &results.orders));
+        }
+        let found = summary::report(experiment, &summary, false);
         let (done, all) = (results.computed, rows.len());
         say(&format!("{}: {done} of {all} cells computed, results in {}", experiment.name, folder.display()));
-        Ok(found)
+        slowest(&results, start.elapsed());
+        let said = serde_json::json!({
+            "experiment": experiment.name,
+            "folder": folder,
+            "verdict": if found == Status::Fine { "ok" } else { "failed" },
+            "expectations": summary.expectations,
+            "orders": results.orders,
+            "cells": all,
+            "computed": done,
+        });
+        Ok((found, said))
     }
 
     /// The command that makes these results again, whatever else ran beside them.
@@ -127,7 +153,18 @@ impl Run {
         let file =
             self.files.iter().find(|f| stem(f) == experiment.name).expect("read from one of the files");
         let quick = if self.quick { " --quick" } else { "" };
-        format!("scorebench run {}{quick}{}", file.display(), overrides(&self.set))
+        format!("{} run {}{quick}{}", program(), file.display(), overrides(&self.set))
+    }
+}
+
+/// For those who want to know more: what took the time.
+fn slowest(results: &runner::Results, elapsed: Duration) {
+    whisper(&format!("  {:.2} s on {} threads", elapsed.as_secs_f64(), parallel::threads()));
+    let mut cells: Vec<&Timing> = results.cells.iter().map(|f| &f.timing).collect();
+    cells.sort_by(|a, b| b.seconds.unwrap_or(0.0).total_cmp(&a.seconds.unwrap_or(0.0)));
+    for t in cells.iter().take(5) {
+        let seconds = t.seconds.unwrap_or(0.0);
+        whisper(&format!("  {seconds:.3} s  {} with {} steps, {} modes", t.solver, t.steps, t.modes));
     }
 }
 

@@ -1,8 +1,9 @@
 //! What is said of an experiment's results on a terminal.
 
-use super::{Status, say};
-use crate::experiment::{Experiment, Outcome};
+use super::{Status, say, warn};
+use crate::experiment::Experiment;
 use crate::record::{OrderRow, RankRow, Row};
+use crate::results::{Expected, Found, Summary};
 
 /// The question, for every fit the order, the verdict and the error at the largest step count, and how well rankings were
 /// predicted.
@@ -78,22 +79,16 @@ fn ranks(experiment: &Experiment, rows: &[Row]) -> String {
 
 /// Says on stderr which expectations failed or stay open. With `strict`, an open one counts as failed,
 /// unless the experiment was cut down.
-pub(super) fn report(experiment: &Experiment, rows: &[Row], orders: &[OrderRow], strict: bool) -> Status {
-    let outcomes = experiment.outcomes(rows, orders);
-    let (mut met, mut open, mut failed) = (0, 0, 0);
-    for outcome in &outcomes {
-        match outcome {
-            Outcome::Met(_) => met += 1,
-            Outcome::Open(why) => {
-                open += 1;
-                say(&format!("open: {why}"));
-            }
-            Outcome::Failed(why) => {
-                failed += 1;
-                say(&format!("FAILED: {why}"));
-            }
+pub(super) fn report(experiment: &Experiment, summary: &Summary, strict: bool) -> Status {
+    for Expected { verdict, text } in &summary.expectations {
+        match verdict {
+            Found::Met => {}
+            Found::Open => say(&format!("open: {text}")),
+            Found::Failed => warn(&format!("FAILED: {text}")),
         }
     }
+    let count = |found| summary.expectations.iter().filter(|e| e.verdict == found).count();
+    let (met, failed, open) = (count(Found::Met), count(Found::Failed), count(Found::Open));
     say(&format!("{}: {met} expectations met, {failed} failed, {open} open", experiment.name));
     if failed > 0 || (strict && open > 0 && !experiment.reduced) { Status::Failed } else { Status::Fine }
 }

@@ -166,7 +166,10 @@ impl Expectation {
 
     fn holds(&self, row: &Row) -> Outcome {
         let found = row.number(&self.column);
-        let place = format!("{} {} {} {} N = {}", row.schedule, row.grid, row.init, row.solver, row.steps);
+        let place = format!(
+            "{} {} {} {} {} N = {}",
+            row.data, row.schedule, row.grid, row.init, row.solver, row.steps
+        );
         let (Some(x), Some(want)) = (found, Some(self.describe())) else {
             return Outcome::Failed(format!("{place}: {} is missing ({})", self.column, row.error));
         };
@@ -201,8 +204,8 @@ pub(super) fn outcomes(experiment: &Experiment, rows: &[Row], orders: &[OrderRow
             rows.iter().filter(|r| mine(&r.solver) && !r.error.is_empty() && spec.expect.may_fail.is_none())
         {
             out.push(Outcome::Failed(format!(
-                "{} {} {} N = {}: {}",
-                row.grid, row.init, row.solver, row.steps, row.error
+                "{} {} {} {} {} N = {}: {}",
+                row.data, row.schedule, row.grid, row.init, row.solver, row.steps, row.error
             )));
         }
         for order in orders.iter().filter(|o| mine(&o.solver) && o.init == "marginal") {
@@ -212,8 +215,8 @@ pub(super) fn outcomes(experiment: &Experiment, rows: &[Row], orders: &[OrderRow
             let measured = order.order.map_or("none".into(), |p| format!("{p:.3}"));
             let claimed = order.claimed.unwrap_or(f64::NAN);
             let said = format!(
-                "{} {}: order {measured}, expected {claimed} ({})",
-                order.grid, order.solver, order.reason
+                "{} {} {} {}: order {measured}, expected {claimed} ({})",
+                order.data, order.schedule, order.grid, order.solver, order.reason
             );
             out.push(match order.verdict.as_str() {
                 "pass" => Outcome::Met(said),

@@ -28,6 +28,7 @@ pub mod adaptive;
 mod churn;
 pub mod multistep;
 pub mod order_conditions;
+pub mod outside;
 pub mod registry;
 mod rock4;
 pub mod tableau;

@@ -5,13 +5,14 @@ use std::sync::{Arc, OnceLock, RwLock};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::{Table, Value};
 
+use super::outside::{Claims, Outside, Plain};
 use super::*;
 use crate::any::Any;
 use crate::config;
 use crate::error::BadInput;
 
 /// One registered solver type.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Entry {
     /// The name in experiments.
     pub name: &'static str,
@@ -19,15 +20,38 @@ pub struct Entry {
     pub about: &'static str,
     /// Paper with equation or algorithm number.
     pub source: &'static str,
-    build: fn(Table) -> Result<Handle>,
-    variants: fn() -> Vec<Handle>,
+    build: Arc<dyn Fn(Table) -> Result<Handle> + Send + Sync>,
+    variants: Arc<dyn Fn() -> Vec<Handle> + Send + Sync>,
 }
 
 impl Entry {
     /// The entry of a solver type.
     pub fn of<S: Solver>() -> Self {
-        let variants = || S::catalogue().into_iter().map(Handle::new).collect();
-        Entry { name: S::NAME, about: S::ABOUT, source: S::SOURCE, build: build::<S>, variants }
+        Entry {
+            name: S::NAME,
+            about: S::ABOUT,
+            source: S::SOURCE,
+            build: Arc::new(|parameters| {
+                let solver: S = read(parameters)?;
+                solver.check()?;
+                Ok(Handle::new(solver))
+            }),
+            variants: Arc::new(|| S::catalogue().into_iter().map(Handle::new).collect()),
+        }
+    }
+
+    /// The entry of a bare [`Sample`] under a name, with what is claimed for it.
+    pub fn named<S: Plain>(name: &'static str, claims: Claims) -> Self {
+        let (about, source) = (claims.about, claims.source);
+        let outside = move |solver: S| Handle(Arc::new(Outside { name, claims: claims.clone(), solver }));
+        let default = outside.clone();
+        Entry {
+            name,
+            about,
+            source,
+            build: Arc::new(move |parameters| Ok(outside(read(parameters)?))),
+            variants: Arc::new(move || vec![default(S::default())]),
+        }
     }
 
     /// The solver with these parameters (the rest at their defaults).
@@ -49,7 +73,17 @@ impl Entry {
     }
 }
 
-fn build<S: Solver>(parameters: Table) -> Result<Handle> {
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+fn read<S: Default + serde::de::DeserializeOwned>(parameters: Table) -> Result<S> {
+    // (A unit struct has no parameters, and no table of them.)
+    if parameters.is_empty() {
+        return Ok(S::default());
+    }
     for (key, value) in &parameters {
         if let Value::Float(x) = value
             && x.is_nan()
@@ -57,9 +91,7 @@ fn build<S: Solver>(parameters: Table) -> Result<Handle> {
             return Err(BadInput::new(key, x, "is not a number", "give a finite value"));
         }
     }
-    let solver: S = config::read(Value::Table(parameters))?;
-    solver.check()?;
-    Ok(Handle(Arc::new(solver)))
+    config::read(Value::Table(parameters))
 }
 
 fn entries() -> &'static RwLock<Vec<Entry>> {
@@ -77,11 +109,25 @@ pub fn all() -> Vec<Entry> {
 /// # Errors
 /// The name is taken.
 pub fn register<S: Solver>() -> Result<()> {
+    add(Entry::of::<S>())
+}
+
+/// Adds an entry: see [`register`].
+///
+/// # Errors
+/// The name is taken, or is none.
+pub fn add(entry: Entry) -> Result<()> {
     let mut entries = entries().write().expect("no panic while registering");
-    if entries.iter().any(|e| e.name == S::NAME) {
-        return Err(BadInput::new("name", S::NAME, "is taken by another solver", "choose another NAME"));
+    let name = entry.name;
+    if entries.iter().any(|e| e.name == name) {
+        return Err(BadInput::new("name", name, "is taken by another solver", "choose another name"));
     }
-    entries.push(Entry::of::<S>());
+    let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    if name.is_empty() || !name.chars().all(letter) {
+        let fix = "use lower-case letters, digits and dashes, as in \"my-solver\"";
+        return Err(BadInput::new("name", name, "is no name that tables and labels can hold", fix));
+    }
+    entries.push(entry);
     Ok(())
 }
 
@@ -161,11 +207,10 @@ impl<S: Solver> Erased for S {
         S::NAME
     }
     fn parameters(&self) -> Table {
-        Table::try_from(self).expect("parameters are plain values")
+        parameters(self)
     }
     fn changed(&self) -> Table {
-        let default = S::default().parameters();
-        self.parameters().into_iter().filter(|(key, value)| default.get(key) != Some(value)).collect()
+        changed(self)
     }
     fn claim(&self) -> Claim {
         Solver::claim(self)
@@ -218,6 +263,17 @@ impl<S: Solver> Erased for S {
     fn forward(&self) -> bool {
         Solver::forward(self)
     }
+}
+
+/// The fields of a solver; a unit struct has none.
+pub(super) fn parameters<S: Serialize>(solver: &S) -> Table {
+    Table::try_from(solver).unwrap_or_default()
+}
+
+/// Those that differ from the default.
+pub(super) fn changed<S: Serialize + Default>(solver: &S) -> Table {
+    let default = parameters(&S::default());
+    parameters(solver).into_iter().filter(|(key, value)| default.get(key) != Some(value)).collect()
 }
 
 /// A shared solver of any registered type; itself a [`Sample`], so that solvers can hold solvers.

@@ -1,0 +1,76 @@
+//! What an experiment asked and whether it was answered as expected: `summary.toml`, beside the tables.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{BadInput, Result};
+
+/// The words of an experiment: everything a report says that is no number.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Summary {
+    /// Name of the experiment.
+    pub name: String,
+    /// What is asked.
+    pub question: String,
+    /// What was found, in paragraphs; may be empty.
+    #[serde(default)]
+    pub analysis: String,
+    /// Stems of the figures beside it, in order.
+    #[serde(default)]
+    pub figures: Vec<String>,
+    /// What was expected, and whether it is so.
+    #[serde(default, rename = "expectation")]
+    pub expectations: Vec<Expected>,
+}
+
+/// One expectation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expected {
+    /// Whether it is met.
+    pub verdict: Found,
+    /// What it is, and what was found.
+    pub text: String,
+}
+
+/// Whether an expectation is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Found {
+    /// It is.
+    Met,
+    /// It is not.
+    Failed,
+    /// The results do not tell.
+    Open,
+}
+
+impl Summary {
+    /// The file's name in a result folder.
+    pub const FILE: &'static str = "summary.toml";
+
+    /// As text of the file.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("plain values")
+    }
+
+    /// The summary in a result folder; `None` where there is none (results of an older version).
+    ///
+    /// # Errors
+    /// A file that cannot be read or is no summary.
+    pub fn read(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join(Self::FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(BadInput::about("", format!("cannot be read: {e}"), "").file(path)),
+        };
+        let bad = |e: toml::de::Error| {
+            let why = format!("is no summary of results: {}", e.message());
+            BadInput::about("", why, "make it anew with `scorebench run`").file(&path)
+        };
+        toml::from_str(&text).map(Some).map_err(bad)
+    }
+}
