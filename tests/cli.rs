@@ -526,3 +526,16 @@ fn the_doctor_finds_results_that_cannot_be_written() {
     assert_eq!(bench.run("doctor --out new/results").code, Some(0));
     assert_eq!(bench.names("."), ["taken"], "nothing is left behind");
 }
+
+#[test]
+fn samples_that_are_not_finite_are_counted_and_give_1() {
+    let bench = Bench::new(&[]);
+    let grid = "{name='uniform-t',start=1.0,end=0.001}";
+    let good = bench.run(&format!("sample --data ring --solver heun --grid {grid} -n 8"));
+    assert_eq!(good.code, Some(0), "{}", good.err);
+    // More than an f32 holds.
+    let wild = "{name='uniform-lambda',start=1e60,end=1.0}";
+    let bad = bench.run(&format!("sample --data ring --solver ddim --schedule {{name='edm'}} --grid {wild} -n 8"));
+    assert_eq!(bad.code, Some(1), "{}", bad.err);
+    contains(&bad.err, "8 of 8 samples are not finite");
+}

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use toml::{Table, Value};
 
 use super::certify::from_label;
-use super::{Status, print};
+use super::{Status, print, warn};
 use crate::config;
 use crate::data::classifier::Classifier;
 use crate::data::images::Images;
@@ -117,7 +117,12 @@ impl Sample {
         sampler::check(&solver, &subject, &schedule, &levels)?;
         let job =
             Job { sample: self, subject: &subject, solver: &solver, schedule: &schedule, levels: &levels };
-        job.write(like.as_deref())?;
+        let failed = job.write(like.as_deref())?;
+        if failed > 0 {
+            let all = self.count;
+            warn(&format!("{failed} of {all} samples are not finite: {} diverged on this grid", solver.label()));
+            return Ok(Status::Failed);
+        }
         Ok(Status::Fine)
     }
 
@@ -174,8 +179,8 @@ impl Job<'_> {
         })
     }
 
-    /// Samples as an array, and as images where they are.
-    fn write(&self, like: Option<&Pictures>) -> Result<()> {
+    /// Samples as an array, and as images where they are. How many of them are not finite.
+    fn write(&self, like: Option<&Pictures>) -> Result<u64> {
         let (out, count, dim) = (&self.sample.out, self.sample.count, self.subject.value.dim());
         let view = self.subject.view();
         let single = view.filter(|_| self.sample.individual).map(|view| (view, out.join("images")));
@@ -195,6 +200,7 @@ impl Job<'_> {
                 array.write(first, rows, dim);
                 seen.classes.extend(classifier.iter().flat_map(|c| c.classes(rows)));
                 for (number, row) in (first..).zip(rows.chunks_exact(dim)) {
+                    seen.failed += u64::from(row.iter().any(|x| !x.is_finite()));
                     if number < SHEET {
                         seen.rows.extend_from_slice(row);
                     }
@@ -219,11 +225,12 @@ impl Job<'_> {
             }
         }
         files.iter().for_each(|file| print(&format!("{}\n", file.display())));
+        let failed = seen.iter().map(|s| s.failed).sum();
         if let (Some(like), Some(classifier)) = (like, classifier) {
             let classes: Vec<(u32, f64)> = seen.into_iter().flat_map(|s| s.classes).collect();
             print(&comparison(&like.images, classifier, &classes));
         }
-        Ok(())
+        Ok(failed)
     }
 
     fn picture(&self, name: &str, png: &[u8]) -> Result<PathBuf> {
@@ -264,6 +271,8 @@ struct Seen {
     rows: Vec<f64>,
     /// The likeliest class of each, and its probability.
     classes: Vec<(u32, f64)>,
+    /// How many are not finite.
+    failed: u64,
 }
 
 /// What a classifier makes of samples, beside what it makes of the images that it was trained on.

@@ -30,6 +30,11 @@ impl Sample for MySolver {
             let (t, s) = (&pair[0], &pair[1]);
             let h = s.lambda() - t.lambda();
             let d = cx.denoise(&x, t);
+            if s.sigma == 0.0 {
+                // Without noise lambda is infinite, and nothing lies between: x is d.
+                x = (s.alpha * &d).eval();
+                continue;
+            }
             let u = cx.at_lambda(t.lambda() + self.r * h);
             let stage = (u.sigma / t.sigma * &x - u.alpha * (-self.r * h).exp_m1() * &d).eval();
             let d_u = cx.denoise(&stage, &u);
