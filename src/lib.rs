@@ -68,6 +68,7 @@ pub mod reach;
 pub mod real;
 pub mod record;
 pub mod registers;
+pub mod report;
 pub mod results;
 pub mod run;
 pub mod runner;

@@ -1,15 +1,14 @@
 //! `scorebench certify`: every claim of a solver measured, as a table, as JSON, or spliced into the README.
 
 use std::fmt::Write;
-use std::path::Path;
 
+use super::splice::Block;
 use super::{Status, Talk, print, print_json, say, talk};
 use crate::certify::{Certificate, Measured, Planned, certify, certify_as_sold};
 use crate::config::{self, suggest};
 use crate::error::{BadInput, Result};
 use crate::order::Verdict;
 use crate::parallel;
-use crate::record::write_atomically;
 use crate::solver::{Handle, registry};
 
 #[derive(Debug, clap::Args)]
@@ -30,9 +29,7 @@ pub(super) struct Certify {
     as_sold: bool,
 }
 
-const README: &str = "README.md";
-const BEGIN: &str = "<!-- certify: made by `scorebench certify --readme` -->\n";
-const END: &str = "<!-- end of certify -->";
+const BLOCK: Block = Block { verb: "certify", what: "the certificates" };
 
 impl Certify {
     pub(super) fn go(&self) -> Result<Status> {
@@ -215,32 +212,16 @@ fn table(certificates: &[Certificate], verbose: bool) -> String {
 
 /// The README's block: one line a solver of the catalogue, under the command that makes it.
 fn markdown(certificates: &[Certificate]) -> String {
-    let mut text = String::from(BEGIN);
+    let mut text = String::new();
     let _ = writeln!(text, "| {} |\n|{}", HEAD.join(" | "), "---|".repeat(HEAD.len()));
     for c in certificates {
         let _ = writeln!(text, "| {} |", cells(c).join(" | "));
     }
-    text + END
+    text
 }
 
 fn splice(certificates: &[Certificate], check: bool) -> Result<Status> {
-    let bad = |why: String, fix: &str| BadInput::about("", why, fix).file(Path::new(README));
-    let old = std::fs::read_to_string(README)
-        .map_err(|e| bad(format!("cannot be read: {e}"), "run this in the root of the repository"))?;
-    let (Some(from), Some(to)) = (old.find(BEGIN), old.find(END)) else {
-        return Err(bad("has no block for certificates".into(), "put its two markers back"));
-    };
-    let new = format!("{}{}{}", &old[..from], markdown(certificates), &old[to + END.len()..]);
-    if new == old {
-        say("README.md: the certificates are up to date");
-    } else if check {
-        say("README.md: the certificates are stale; run `scorebench certify --readme`");
-        return Ok(Status::Failed);
-    } else {
-        write_atomically(Path::new(README), new.as_bytes())
-            .map_err(|e| bad(format!("cannot be written: {e}"), "give yourself the right to write it"))?;
-        say("README.md: certificates written");
-    }
+    let status = BLOCK.splice(&markdown(certificates), check)?;
     let failed = certificates.iter().any(|c| c.verdict == Verdict::Fail);
-    Ok(if failed { Status::Failed } else { Status::Fine })
+    Ok(if failed { Status::Failed } else { status })
 }

@@ -16,8 +16,10 @@ mod doctor;
 mod list;
 mod manual;
 mod new_solver;
+mod report;
 mod run;
 mod sample;
+mod splice;
 mod summary;
 mod train;
 
@@ -53,6 +55,8 @@ enum Verb {
     Certify(certify::Certify),
     /// List what can be named in an experiment
     List(list::List),
+    /// Write results as one page (HTML), as Markdown, as LaTeX, or into the README
+    Report(report::Report),
     /// Start a crate with a solver of your own, which then has all these verbs
     NewSolver(new_solver::NewSolver),
     /// Say what this program was built with and finds here; exit code 1 if something is in the way
@@ -93,6 +97,7 @@ pub fn main() -> ExitCode {
         Verb::Train(train) => train.go(),
         Verb::Certify(certify) => certify.go(),
         Verb::List(list) => list.go(),
+        Verb::Report(report) => report.go(),
         Verb::NewSolver(new) => new.go(),
         Verb::Doctor(doctor) => doctor.go(),
         Verb::Completions(completions) => completions.go(),

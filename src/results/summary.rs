@@ -4,13 +4,14 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config;
 use crate::error::{BadInput, Result};
 
 /// The words of an experiment: everything a report says that is no number.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Summary {
     /// Name of the experiment.
+    #[serde(default)]
     pub name: String,
     /// What is asked.
     pub question: String,
@@ -27,7 +28,6 @@ pub struct Summary {
 
 /// One expectation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Expected {
     /// Whether it is met.
     pub verdict: Found,
@@ -36,15 +36,15 @@ pub struct Expected {
 }
 
 /// Whether an expectation is met.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Found {
-    /// It is.
-    Met,
     /// It is not.
     Failed,
     /// The results do not tell.
     Open,
+    /// It is.
+    Met,
 }
 
 impl Summary {
@@ -68,9 +68,11 @@ impl Summary {
             Err(e) => return Err(BadInput::about("", format!("cannot be read: {e}"), "").file(path)),
         };
         let bad = |e: toml::de::Error| {
-            let why = format!("is no summary of results: {}", e.message());
+            // The parser's own message goes over lines and shows the text.
+            let why = format!("is no TOML: {}", e.message().replace('\n', " "));
             BadInput::about("", why, "make it anew with `scorebench run`").file(&path)
         };
-        toml::from_str(&text).map(Some).map_err(bad)
+        let table: toml::Table = text.parse().map_err(bad)?;
+        config::read(table.into()).map(Some).map_err(|e| e.file(&path))
     }
 }
