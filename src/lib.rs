@@ -64,6 +64,7 @@ pub mod order;
 pub mod parallel;
 pub mod picture;
 pub mod plot;
+pub mod race;
 pub mod reach;
 pub mod real;
 pub mod record;

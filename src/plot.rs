@@ -27,6 +27,7 @@ mod map;
 mod panel;
 mod paths;
 mod plane;
+mod race;
 mod ranks;
 mod sampled;
 mod scene;
@@ -43,6 +44,7 @@ pub use field::field;
 pub use loss::loss;
 pub use map::amplification;
 pub use paths::{PathsOf, paths};
+pub use race::race;
 pub use ranks::ranks;
 pub use sampled::{by_precision, perturbation};
 

@@ -535,7 +535,8 @@ fn samples_that_are_not_finite_are_counted_and_give_1() {
     assert_eq!(good.code, Some(0), "{}", good.err);
     // More than an f32 holds.
     let wild = "{name='uniform-lambda',start=1e60,end=1.0}";
-    let bad = bench.run(&format!("sample --data ring --solver ddim --schedule {{name='edm'}} --grid {wild} -n 8"));
+    let bad =
+        bench.run(&format!("sample --data ring --solver ddim --schedule {{name='edm'}} --grid {wild} -n 8"));
     assert_eq!(bad.code, Some(1), "{}", bad.err);
     contains(&bad.err, "8 of 8 samples are not finite");
 }

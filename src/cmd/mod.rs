@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::BadInput;
 
@@ -16,6 +17,7 @@ mod doctor;
 mod list;
 mod manual;
 mod new_solver;
+mod race;
 mod report;
 mod run;
 mod sample;
@@ -55,6 +57,8 @@ enum Verb {
     Certify(certify::Certify),
     /// List what can be named in an experiment
     List(list::List),
+    /// Race a solver against others over preset problems: work-precision, wins and losses with confidence, a figure
+    Race(race::Race),
     /// Write results as one page (HTML), as Markdown, as LaTeX, or into the README
     Report(report::Report),
     /// Start a crate with a solver of your own, which then has all these verbs
@@ -97,6 +101,7 @@ pub fn main() -> ExitCode {
         Verb::Train(train) => train.go(),
         Verb::Certify(certify) => certify.go(),
         Verb::List(list) => list.go(),
+        Verb::Race(race) => race.go(),
         Verb::Report(report) => report.go(),
         Verb::NewSolver(new) => new.go(),
         Verb::Doctor(doctor) => doctor.go(),
@@ -155,6 +160,19 @@ fn print(text: &str) {
 /// Prints a JSON document to stdout.
 fn print_json(value: &impl serde::Serialize) {
     print(&format!("{}\n", serde_json::to_string_pretty(value).expect("plain values")));
+}
+
+/// Of cells, under a message.
+const CELLS: &str = "{msg} {wide_bar} {pos}/{len} cells, {eta} left";
+
+/// A bar on stderr, where that is a terminal and quiet is not wanted; the template is in indicatif's words.
+fn progress(all: u64, template: &str) -> ProgressBar {
+    let bar =
+        ProgressBar::new(all).with_style(ProgressStyle::with_template(template).expect("a valid template"));
+    if talk() == Talk::Quiet {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    bar
 }
 
 /// How much is said on stderr.

@@ -3,10 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
 use super::summary;
-use super::{Status, Talk, overrides, print, print_json, program, say, talk, whisper};
+use super::{CELLS, Status, overrides, print, print_json, program, progress, say, whisper};
 use crate::error::{BadInput, Result};
 use crate::experiment::{Experiment, FigureKind, Mode, Named, Size, Subject};
 use crate::geometry::{Field, Paths};
@@ -79,12 +77,7 @@ impl Run {
         let failed =
             |e: std::io::Error| BadInput::about("", format!("cannot be written: {e}"), "").file(&folder);
 
-        let bar = ProgressBar::new(experiment.cells().len() as u64).with_message(experiment.name.clone());
-        if talk() == Talk::Quiet {
-            bar.set_draw_target(ProgressDrawTarget::hidden());
-        }
-        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} cells, {eta} left");
-        bar.set_style(style.expect("a valid template"));
+        let bar = progress(experiment.cells().len() as u64, CELLS).with_message(experiment.name.clone());
         let results = runner::run(experiment, Some(&store), &|| bar.inc(1)).map_err(failed)?;
         bar.finish_and_clear();
 

@@ -5,11 +5,10 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use toml::{Table, Value};
 
 use super::certify::from_label;
-use super::{Status, print, warn};
+use super::{Status, print, progress, warn};
 use crate::config;
 use crate::data::classifier::Classifier;
 use crate::data::images::Images;
@@ -120,7 +119,10 @@ impl Sample {
         let failed = job.write(like.as_deref())?;
         if failed > 0 {
             let all = self.count;
-            warn(&format!("{failed} of {all} samples are not finite: {} diverged on this grid", solver.label()));
+            warn(&format!(
+                "{failed} of {all} samples are not finite: {} diverged on this grid",
+                solver.label()
+            ));
             return Ok(Status::Failed);
         }
         Ok(Status::Fine)
@@ -187,9 +189,7 @@ impl Job<'_> {
         let folder = single.as_ref().map_or(out, |(_, images)| images);
         std::fs::create_dir_all(folder).map_err(|e| refused(folder, &e))?;
         let classifier = like.and_then(Pictures::classifier);
-        let bar = ProgressBar::new(count).with_message("samples");
-        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}, {per_sec}, {eta} left");
-        bar.set_style(style.expect("a valid template"));
+        let bar = progress(count, "samples {wide_bar} {pos}/{len}, {per_sec}, {eta} left");
 
         let array = Array::create(&out.join("samples.npy"), count, view, dim)?;
         let seen = self.fold(

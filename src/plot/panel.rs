@@ -211,7 +211,7 @@ impl Panel {
 }
 
 /// Lines at the ticks, and their labels at the left and below.
-fn draw_grid(out: &mut Vec<Shape>, frame: &Frame, axes: &(&Axis, &Axis)) {
+pub(super) fn draw_grid(out: &mut Vec<Shape>, frame: &Frame, axes: &(&Axis, &Axis)) {
     let sharp = |v: f64| v.floor() + 0.5;
     let (left, right) = (sharp(frame.left), frame.right());
     let (top, bottom) = (frame.top, sharp(frame.bottom()));
@@ -231,7 +231,7 @@ fn draw_grid(out: &mut Vec<Shape>, frame: &Frame, axes: &(&Axis, &Axis)) {
 }
 
 /// The line of a curve in pixels, broken where a value is missing and cut at the frame.
-fn paths(curve: &Curve, frame: &Frame, axes: &(&Axis, &Axis)) -> Vec<Vec<Point>> {
+pub(super) fn paths(curve: &Curve, frame: &Frame, axes: &(&Axis, &Axis)) -> Vec<Vec<Point>> {
     let shown = |p: &Point| p.1.is_finite() && (!axes.1.log || p.1 >= LEAST_ERROR);
     let runs = curve.points.split(|p| !shown(p));
     runs.flat_map(|run| {
@@ -291,7 +291,7 @@ fn draw_leader(out: &mut Vec<Shape>, curve: &Curve, frame: &Frame, axes: &(&Axis
     out.push(Shape::line(vec![edge, (edge.0 + LEADER, at)], stroke));
 }
 
-fn draw_curve(
+pub(super) fn draw_curve(
     out: &mut Vec<Shape>,
     curve: &Curve,
     paths: &[Vec<Point>],

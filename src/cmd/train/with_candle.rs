@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
-
-use super::super::{Status, overrides, print, say};
+use super::super::{Status, overrides, print, program, progress, say};
 use super::Train;
 use crate::error::{BadInput, Result};
 use crate::experiment::{self, read_images};
@@ -84,9 +82,7 @@ impl Train {
     fn steps(&self, training: &mut Training, folder: &Path) -> Result<()> {
         let run = training.recipe().run;
         let (first, start) = (training.steps_done(), Instant::now());
-        let bar = ProgressBar::new(run.steps).with_position(first);
-        let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}");
-        bar.set_style(style.expect("a valid template"));
+        let bar = progress(run.steps, "{wide_bar} {pos}/{len} {msg}").with_position(first);
         bar.reset_eta();
         while training.steps_done() < run.steps {
             training.step().map_err(|e| e.file(&self.file))?;
@@ -107,7 +103,7 @@ impl Train {
     }
 
     fn command(&self) -> String {
-        format!("scorebench train {}{}", self.file.display(), overrides(&self.set))
+        format!("{} train {}{}", program(), self.file.display(), overrides(&self.set))
     }
 }
 
