@@ -45,6 +45,7 @@ pub mod batch;
 pub mod bench;
 pub mod certify;
 pub mod cmd;
+pub mod compare;
 pub mod config;
 pub mod data;
 pub mod error;

@@ -13,6 +13,7 @@ use crate::error::BadInput;
 
 mod certify;
 mod check;
+mod compare;
 mod doctor;
 mod list;
 mod manual;
@@ -57,6 +58,8 @@ enum Verb {
     Certify(certify::Certify),
     /// List what can be named in an experiment
     List(list::List),
+    /// Compare results with a baseline; exit code 1 if something got worse or is missing
+    Compare(compare::Compare),
     /// Race a solver against others over preset problems: work-precision, wins and losses with confidence, a figure
     Race(race::Race),
     /// Write results as one page (HTML), as Markdown, as LaTeX, or into the README
@@ -101,6 +104,7 @@ pub fn main() -> ExitCode {
         Verb::Train(train) => train.go(),
         Verb::Certify(certify) => certify.go(),
         Verb::List(list) => list.go(),
+        Verb::Compare(compare) => compare.go(),
         Verb::Race(race) => race.go(),
         Verb::Report(report) => report.go(),
         Verb::NewSolver(new) => new.go(),
