@@ -61,6 +61,7 @@ pub mod monte_carlo;
 #[cfg(feature = "candle")]
 pub mod net;
 pub mod noise;
+pub mod optimise;
 pub mod order;
 pub mod parallel;
 pub mod picture;

@@ -18,6 +18,7 @@ mod doctor;
 mod list;
 mod manual;
 mod new_solver;
+mod optimise;
 mod race;
 mod report;
 mod run;
@@ -62,6 +63,8 @@ enum Verb {
     Compare(compare::Compare),
     /// Race a solver against others over preset problems: work-precision, wins and losses with confidence, a figure
     Race(race::Race),
+    /// Find the levels at which a solver errs least, by its exact law, and say what they are worth on other data
+    Optimise(optimise::Optimise),
     /// Write results as one page (HTML), as Markdown, as LaTeX, or into the README
     Report(report::Report),
     /// Start a crate with a solver of your own, which then has all these verbs
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Verb::List(list) => list.go(),
         Verb::Compare(compare) => compare.go(),
         Verb::Race(race) => race.go(),
+        Verb::Optimise(optimise) => optimise.go(),
         Verb::Report(report) => report.go(),
         Verb::NewSolver(new) => new.go(),
         Verb::Doctor(doctor) => doctor.go(),
