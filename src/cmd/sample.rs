@@ -120,7 +120,10 @@ impl Sample {
         let failed = job.write(like.as_deref())?;
         if failed > 0 {
             let all = self.count;
-            warn(&format!("{failed} of {all} samples are not finite: {} diverged on this grid", solver.label()));
+            warn(&format!(
+                "{failed} of {all} samples are not finite: {} diverged on this grid",
+                solver.label()
+            ));
             return Ok(Status::Failed);
         }
         Ok(Status::Fine)
@@ -368,7 +371,7 @@ fn pictures(subject: &Subject, text: &str) -> Result<Arc<Pictures>> {
 }
 
 /// A bare name, or a TOML value.
-fn table(text: &str) -> Result<Value> {
+pub(super) fn table(text: &str) -> Result<Value> {
     if text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
         return Ok(Value::Table(Table::from_iter([("name".to_string(), text.into())])));
     }
