@@ -13,6 +13,7 @@ use crate::error::BadInput;
 mod certify;
 mod check;
 mod doctor;
+mod inspect;
 mod list;
 mod manual;
 mod new_solver;
@@ -53,6 +54,8 @@ enum Verb {
     Train(train::Train),
     /// Measure what solvers claim: orders, costs, stability; exit code 1 if one claims too much
     Certify(certify::Certify),
+    /// Hold a file's method to its conditions of order, or print any solver as the weights of its steps
+    Inspect(inspect::Inspect),
     /// List what can be named in an experiment
     List(list::List),
     /// Write results as one page (HTML), as Markdown, as LaTeX, or into the README
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
         Verb::Sample(sample) => sample.go(),
         Verb::Train(train) => train.go(),
         Verb::Certify(certify) => certify.go(),
+        Verb::Inspect(inspect) => inspect.go(),
         Verb::List(list) => list.go(),
         Verb::Report(report) => report.go(),
         Verb::NewSolver(new) => new.go(),
