@@ -22,6 +22,7 @@ use crate::law::{self, Init, NoLaw};
 use crate::metric::w2;
 use crate::order::{self, Behaviour, TOLERANCE, Verdict};
 use crate::schedule::{Level, Schedule};
+use crate::solver::conditions::{Residual, residuals};
 use crate::solver::{Claim, Handle, Proof, registry};
 
 /// Everything that was found of one solver.
@@ -57,6 +58,9 @@ pub struct Certificate {
     pub planned: Option<Planned>,
     /// What is proved apart from runs.
     pub proofs: Vec<ProofRow>,
+    /// The largest miss of the conditions of every order, for methods whose numbers can be given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub residuals: Vec<Residual>,
     /// Whether every claim holds.
     #[serde(serialize_with = "text")]
     pub verdict: Verdict,
@@ -238,6 +242,11 @@ fn certify_against(solver: &Handle, even: Claim) -> Certificate {
     if solver.claim() == Claim::Floor {
         (verdict, reasons) = (Verdict::Inconclusive, vec!["no order is claimed".into()]);
     }
+    if ladders.iter().all(|(_, points)| points.is_empty()) {
+        let problem = &problems[0];
+        let refused = solver.check_grid(&problem.schedule, &problem.levels(64));
+        reasons.extend(refused.err().map(|why| format!("not run on {}: {why}", problem.name)));
+    }
     for (what, list) in &[("order on uneven steps", &uneven), ("strong order", &strong)] {
         if !list.is_empty() && solver.claim() != Claim::Floor {
             let found = judge(what, list, &mut reasons);
@@ -279,6 +288,7 @@ fn certify_against(solver: &Handle, even: Claim) -> Certificate {
         stable_step: stable_step(solver),
         planned,
         proofs: proofs.into_iter().map(row).collect(),
+        residuals: residuals(&solver.conditions(None)),
         verdict,
         reasons,
     }

@@ -35,6 +35,7 @@ mod cell;
 mod data;
 mod expect;
 mod figure;
+pub(crate) mod file;
 mod flows;
 mod ladder;
 mod mode;
@@ -251,7 +252,9 @@ impl Experiment {
             analysis: raw.analysis,
             data: each("data", raw.data, |v| read_subject(v, folder, quick.as_ref().and_then(|q| q.modes)))?,
             schedules: each("schedule", raw.schedule, read_schedule)?,
-            grids: each("grid", raw.grid, |v| read_grid(v, quick.as_ref().and_then(|q| q.steps.as_deref())))?,
+            grids: each("grid", raw.grid, |v| {
+                read_grid(v, folder, quick.as_ref().and_then(|q| q.steps.as_deref()))
+            })?,
             modes: match raw.mode {
                 None => vec![Mode::Exact],
                 Some(value) => {
@@ -274,7 +277,7 @@ impl Experiment {
                 }
                 Some(list) => {
                     each("solver", Value::Array(list.into_iter().map(Value::Table).collect()), |v| {
-                        read_solver(v, quick.as_ref().and_then(|q| q.steps.as_deref()))
+                        read_solver(v, folder, quick.as_ref().and_then(|q| q.steps.as_deref()))
                     })?
                 }
             },
@@ -329,10 +332,10 @@ impl Experiment {
         let modes: Vec<String> = self.modes.iter().map(Mode::label).collect();
         unique("mode", modes.iter().map(String::as_str), "remove one")?;
         unique("schedule", self.schedules.iter().map(|d| d.label.as_str()), "remove one")?;
-        unique("grid", self.grids.iter().map(|(g, _)| g.label.as_str()), "remove one")?;
+        unique("grid", self.grids.iter().map(|(g, _)| g.label.as_str()), "give them different `label`s")?;
         unique("init", self.inits.iter().map(|i| i.name()), "remove one")?;
         let solvers = self.solvers.iter().map(|s| s.solver.label.as_str());
-        unique("solver", solvers, "remove one, or change a parameter")?;
+        unique("solver", solvers, "remove one, change a parameter, or give them different `label`s")?;
         for (i, expectation) in self.expect.iter().enumerate() {
             let checked = expectation.check().and_then(|()| expectation.check_names(self));
             checked.map_err(|e| e.within(&format!("expect[{i}]")))?;
@@ -636,11 +639,11 @@ fn read_perturbation(value: Value) -> Result<Option<Perturbation>> {
     Ok(Some(perturbation))
 }
 
-fn read_solver(mut value: Value, quick: Option<&[usize]>) -> Result<SolverSpec> {
+fn read_solver(mut value: Value, folder: &Path, quick: Option<&[usize]>) -> Result<SolverSpec> {
     let table = value.as_table_mut().expect("solver entries are tables");
     let (steps, expect, schedules) =
         (table.remove("steps"), table.remove("expect"), table.remove("schedules"));
-    let solver = registry::solver(value)?;
+    let solver = file::solver(value, folder)?;
     let expect: SolverExpectation = match expect {
         Some(v) => config::read(v).map_err(|e| e.within("expect"))?,
         None => SolverExpectation::default(),

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{BadInput, Result};
 use crate::schedule::{Level, Schedule};
 
+mod log_linear;
+
 /// A rule that places levels on a schedule, from noise to data (or, for the forward chains, from data to noise).
 ///
 /// ```
@@ -75,6 +77,20 @@ pub enum Grid {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sigma: Option<Vec<f64>>,
     },
+    /// A list of levels, one of the three, drawn out to any number of steps: `ln(sigma/alpha)` is interpolated linearly
+    /// over the place in the list (Sabour, Fidler & Kreis 2024, Align Your Steps, as released). A last level of no noise
+    /// stays the last step.
+    LogLinear {
+        /// Times.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        t: Option<Vec<f64>>,
+        /// Values of `ln(alpha/sigma)`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lambda: Option<Vec<f64>>,
+        /// Values of `kappa = sigma/alpha`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sigma: Option<Vec<f64>>,
+    },
 }
 
 fn rho() -> f64 {
@@ -129,7 +145,11 @@ impl Grid {
             "discrete",
             "spacing = \"leading\" | \"linspace\" | \"trailing\", offset, final: over the schedule's table",
         ),
-        ("explicit", "a list of t, lambda or sigma (of sigma/alpha)"),
+        ("explicit", "a list of t, lambda or sigma (of sigma/alpha), here or in a file: file = \"list.csv\""),
+        (
+            "log-linear",
+            "the same list (here or in a file), interpolated to any number of steps in ln(sigma/alpha)",
+        ),
     ];
 
     /// The levels of `steps` steps (an explicit grid has its own number and takes `None`).
@@ -163,6 +183,16 @@ impl Grid {
         Ok(levels)
     }
 
+    /// The lists of a grid that is given level by level: times, `lambda`, `sigma/alpha`.
+    pub(crate) fn lists(&self) -> Option<[(&'static str, &Option<Vec<f64>>); 3]> {
+        match self {
+            Grid::Explicit { t, lambda, sigma } | Grid::LogLinear { t, lambda, sigma } => {
+                Some([("t", t), ("lambda", lambda), ("sigma", sigma)])
+            }
+            _ => None,
+        }
+    }
+
     fn rule(&self, schedule: &Schedule, n: usize) -> Result<Vec<Level>> {
         // End points are taken as they are, not through the formula and its round-off.
         let between = |a: f64, b: f64, i: usize| a + (b - a) * i as f64 / n as f64;
@@ -178,6 +208,11 @@ impl Grid {
             };
             (0..=n).map(level).collect()
         };
+        if let Grid::LogLinear { t, lambda, sigma } = self {
+            let listed = explicit(schedule, t, lambda, sigma)?;
+            monotone(&listed)?;
+            return log_linear::levels(schedule, &listed, n);
+        }
         Ok(match *self {
             Grid::UniformT { start, end } => {
                 times(schedule, start, end)?;
@@ -220,7 +255,7 @@ impl Grid {
                 karras(schedule, rho, sigma_max, sigma_min, last, n)?
             }
             Grid::Discrete { spacing, offset, last } => discrete(schedule, spacing, offset, last, n)?,
-            Grid::Explicit { .. } => unreachable!("levels() handles explicit lists"),
+            Grid::Explicit { .. } | Grid::LogLinear { .. } => unreachable!("lists are handled before"),
         })
     }
 }

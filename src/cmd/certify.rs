@@ -1,14 +1,17 @@
 //! `scorebench certify`: every claim of a solver measured, as a table, as JSON, or spliced into the README.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use super::splice::Block;
 use super::{Status, Talk, print, print_json, say, talk};
 use crate::certify::{Certificate, Measured, Planned, certify, certify_as_sold};
 use crate::config::{self, suggest};
 use crate::error::{BadInput, Result};
+use crate::experiment::file;
 use crate::order::Verdict;
 use crate::parallel;
+use crate::solver::conditions::Residual;
 use crate::solver::{Handle, registry};
 
 #[derive(Debug, clap::Args)]
@@ -80,7 +83,8 @@ impl Certify {
     }
 }
 
-/// The solver that a label such as `ddim(eta=0.5)` names: a variant of the catalogue, or any other parameters.
+/// The solver that a label such as `ddim(eta=0.5)` names: a variant of the catalogue, or any other parameters; those of a
+/// file in `runge-kutta(file=mine.toml)`.
 pub(super) fn from_label(word: &str, all: &[registry::Entry]) -> Result<Handle> {
     let variants = all.iter().flat_map(registry::Entry::variants);
     if let Some(variant) = variants.into_iter().find(|v| v.label() == word) {
@@ -94,19 +98,21 @@ pub(super) fn from_label(word: &str, all: &[registry::Entry]) -> Result<Handle> 
     let mut table = toml::Table::from_iter([("name".to_string(), name.into())]);
     for pair in rest.trim_end_matches(')').split(',').filter(|p| !p.trim().is_empty()) {
         let Some((key, text)) = pair.split_once('=') else {
-            return Err(BadInput::new("solver", word, "is no label", "write name(key=value, ...)"));
+            let fix = "write name(key=value, ...), with file=mine.toml for what a file gives";
+            return Err(BadInput::new("solver", word, "is no label", fix));
         };
         let text = text.trim();
         table.insert(key.trim().into(), config::value(text).unwrap_or_else(|| text.into()));
     }
     // A whole number is meant as what the parameter is.
-    registry::solver(table.clone().into()).or_else(|refused| {
+    let here = Path::new(".");
+    file::solver(table.clone().into(), here).or_else(|refused| {
         for (_, value) in &mut table {
             if let Some(n) = value.as_integer() {
                 *value = (n as f64).into();
             }
         }
-        registry::solver(table.into()).map_err(|_| refused)
+        file::solver(table.into(), here).map_err(|_| refused)
     })
 }
 
@@ -202,6 +208,12 @@ fn table(certificates: &[Certificate], verbose: bool) -> String {
             for p in &c.proofs {
                 line(&[format!("    {}: {} claimed, {} found: {}", p.what, p.claimed, p.found, p.how)]);
             }
+        }
+        for r in c.residuals.iter().filter(|_| verbose) {
+            let Residual { order, conditions, off, place } = r;
+            line(&[format!(
+                "    order {order}: {conditions} conditions, missed by at most {off:.1e} ({place})"
+            )]);
         }
         for reason in c.reasons.iter().filter(|_| c.verdict != Verdict::Pass) {
             line(&[format!("    {reason}")]);

@@ -15,6 +15,7 @@ mod certify;
 mod check;
 mod compare;
 mod doctor;
+mod inspect;
 mod list;
 mod manual;
 mod new_solver;
@@ -57,6 +58,8 @@ enum Verb {
     Train(train::Train),
     /// Measure what solvers claim: orders, costs, stability; exit code 1 if one claims too much
     Certify(certify::Certify),
+    /// Hold a file's method to its conditions of order, or print any solver as the weights of its steps
+    Inspect(inspect::Inspect),
     /// List what can be named in an experiment
     List(list::List),
     /// Compare results with a baseline; exit code 1 if something got worse or is missing
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Verb::Sample(sample) => sample.go(),
         Verb::Train(train) => train.go(),
         Verb::Certify(certify) => certify.go(),
+        Verb::Inspect(inspect) => inspect.go(),
         Verb::List(list) => list.go(),
         Verb::Compare(compare) => compare.go(),
         Verb::Race(race) => race.go(),

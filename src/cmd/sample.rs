@@ -368,7 +368,7 @@ fn pictures(subject: &Subject, text: &str) -> Result<Arc<Pictures>> {
 }
 
 /// A bare name, or a TOML value.
-fn table(text: &str) -> Result<Value> {
+pub(super) fn table(text: &str) -> Result<Value> {
     if text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
         return Ok(Value::Table(Table::from_iter([("name".to_string(), text.into())])));
     }

@@ -53,7 +53,7 @@ impl Cell<'_> {
         part(json(&self.schedule.value).as_bytes());
         part(json(&self.grid.value).as_bytes());
         part(json(&self.init).as_bytes());
-        part(self.solver.value.table().to_string().as_bytes());
+        part(self.solver.value.content().to_string().as_bytes());
         part(json(&self.steps).as_bytes());
         hasher.finalize().to_hex()[..16].to_string()
     }

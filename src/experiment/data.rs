@@ -131,7 +131,7 @@ fn one_or_each(key: &str, value: Value, count: usize) -> Result<Vec<f64>> {
 }
 
 /// The file stem of a path, for labels.
-fn stem(path: &str) -> String {
+pub(super) fn stem(path: &str) -> String {
     Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 

@@ -1,8 +1,10 @@
 //! Grids, and how many steps each solver takes on them.
 
+use std::path::Path;
+
 use toml::Value;
 
-use super::{Named, names};
+use super::{Named, file, names};
 use crate::config;
 use crate::error::{BadInput, Result};
 use crate::grid::Grid;
@@ -50,22 +52,18 @@ pub(super) fn most_steps(solver: &Handle, calls: usize) -> Option<usize> {
     (low > 0).then_some(low)
 }
 
-pub(super) fn read_grid(mut value: Value, quick: Option<&[usize]>) -> Result<(Named<Grid>, Ladder)> {
+/// Reads a grid; a file that lists its levels is relative to `folder`.
+pub(super) fn read_grid(
+    value: Value,
+    folder: &Path,
+    quick: Option<&[usize]>,
+) -> Result<(Named<Grid>, Ladder)> {
+    let (mut value, from_file) = file::grid(value, folder)?;
     let mut take = |key| value.as_table_mut().and_then(|t| t.remove(key));
-    let (steps, calls) = (take("steps"), take("calls"));
+    let (steps, calls, own) = (take("steps"), take("calls"), take("label"));
+    let own = own.map(config::read::<String>).transpose().map_err(|e| e.within("label"))?;
     let grid: Grid = config::read_named(value.clone(), &names(Grid::LIST))?;
-    let label = match &grid {
-        // A list is no label: its ends and its length are.
-        Grid::Explicit { t, lambda, sigma } => {
-            let lists = [("t", t), ("lambda", lambda), ("sigma", sigma)];
-            let given = lists.into_iter().find_map(|(name, list)| Some((name, list.as_ref()?)));
-            given.map_or("explicit".into(), |(name, list)| match list[..] {
-                [first, .., last] => format!("explicit({name}={first}..{last}, steps={})", list.len() - 1),
-                _ => "explicit".into(),
-            })
-        }
-        _ => registry::label_of(&value),
-    };
+    let label = own.or(from_file).unwrap_or_else(|| grid_label(&grid, &value));
     let quick = quick.map(|q| Ladder::Steps(q.to_vec()));
     let given = match (&grid, steps, calls) {
         (Grid::Explicit { .. }, None, None) => return Ok((Named { label, value: grid }, Ladder::Own)),
@@ -88,6 +86,18 @@ pub(super) fn read_grid(mut value: Value, quick: Option<&[usize]>) -> Result<(Na
     };
     let steps = quick.unwrap_or(given);
     Ok((Named { label, value: grid }, steps))
+}
+
+/// What a grid is called that nobody gave a label.
+fn grid_label(grid: &Grid, value: &Value) -> String {
+    let Some(lists) = grid.lists() else { return registry::label_of(value) };
+    // A list is no label: its ends and its length are.
+    let name = if matches!(grid, Grid::Explicit { .. }) { "explicit" } else { "log-linear" };
+    let given = lists.into_iter().find_map(|(key, list)| Some((key, list.as_ref()?)));
+    given.map_or(name.into(), |(key, list)| match list[..] {
+        [first, .., last] => format!("{name}({key}={first}..{last}, steps={})", list.len() - 1),
+        _ => name.into(),
+    })
 }
 
 /// A count or a list of different ones.

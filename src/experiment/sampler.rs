@@ -34,12 +34,12 @@ pub(crate) fn schedule(value: Value) -> Result<Schedule> {
 /// As of an experiment.
 pub(crate) fn levels(mut value: Value, schedule: &Schedule, steps: usize) -> Result<Vec<Level>> {
     if let Some(table) = value.as_table_mut() {
-        let own = ["t", "lambda", "sigma", "steps", "calls"].iter().any(|key| table.contains_key(*key));
-        if !own {
+        let explicit = table.get("name").and_then(Value::as_str) == Some("explicit");
+        if !explicit && !["steps", "calls"].iter().any(|key| table.contains_key(*key)) {
             table.insert("steps".into(), Value::Array(vec![Value::Integer(steps as i64)]));
         }
     }
-    let (grid, ladder) = read_grid(value, None)?;
+    let (grid, ladder) = read_grid(value, Path::new("."), None)?;
     grid.value.levels(schedule, if ladder == Ladder::Own { None } else { Some(steps) })
 }
 

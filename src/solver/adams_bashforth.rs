@@ -131,7 +131,7 @@ impl Solver for Lms {
         Solver::needs(&self.in_kappa(), schedule)
     }
     fn check(&self) -> Result<()> {
-        self.in_kappa().check()
+        Solver::check(&self.in_kappa())
     }
     fn calls(&self, steps: usize) -> usize {
         Solver::calls(&self.in_kappa(), steps)

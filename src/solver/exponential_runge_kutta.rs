@@ -298,6 +298,10 @@ impl Solver for ExponentialRungeKutta {
         // Of a table of one's own nothing is claimed on stiff problems.
         proofs.into_iter().filter(|proof| proof.claimed > 0.0).collect()
     }
+    fn conditions(&self, _: Option<(&Schedule, &[Level])>) -> Vec<Condition> {
+        let up_to = self.orders().0 as u32 + 1;
+        self.table().map_or(Vec::new(), |table| certificate::conditions(&table, up_to))
+    }
     fn sold_as(&self) -> Option<f64> {
         // Third order is what "3s" promises.
         let thirds = ["res-3s-shipped", "dpm-3s"];

@@ -26,6 +26,7 @@ use crate::state::{Space, State};
 
 pub mod adaptive;
 mod churn;
+pub mod conditions;
 pub mod multistep;
 pub mod order_conditions;
 pub mod outside;
@@ -34,6 +35,7 @@ mod rock4;
 pub mod tableau;
 mod tables;
 
+pub use conditions::Condition;
 pub use registry::{Erased, Handle};
 
 /// Declares the files of solvers and lists their types for the [`registry`]: a solver's one line outside its own file.
@@ -89,6 +91,8 @@ catalogue! {
     dpm_fast: DpmFast;
     dpm_solver_singlestep: DpmSolverSinglestep;
     dpm_solver_adaptive: DpmSolver12, DpmSolver23;
+    linear_multistep: LinearMultistep;
+    coefficients: Coefficients;
 }
 
 /// A sampler: carries `x` from noise level `grid[0]` to the last one. Over a two-point grid it is a step.
@@ -198,6 +202,20 @@ pub trait Solver:
         Ok(())
     }
 
+    /// Refuses levels that the method is not for, in words: numbers that a user gives may be those of one grid.
+    ///
+    /// # Errors
+    /// Why, as a phrase continuing "is not defined here: ".
+    fn fits(&self, _schedule: &Schedule, _grid: &[Level]) -> std::result::Result<(), String> {
+        Ok(())
+    }
+
+    /// The conditions on its numbers, up to one order above the claim, and by how much they are missed: for methods whose
+    /// numbers a user may give. Those of one grid hold or fail on it, and are none without.
+    fn conditions(&self, _on: Option<(&Schedule, &[Level])>) -> Vec<Condition> {
+        Vec::new()
+    }
+
     /// For a method with a [`Claim::Floor`]: the variances of the law it tends to at its last level `at` as steps are
     /// added without end, where the exact law has these variances (the means become exact). `None` if not known.
     fn limit(&self, _schedule: &Schedule, _at: &Level, _variance: &[f64]) -> Option<Vec<f64>> {
@@ -255,7 +273,8 @@ pub trait Solver:
         Vec::new()
     }
 
-    /// The variants that the tests and `scorebench certify` hold to their claims; the first is the default.
+    /// The variants that the tests and `scorebench certify` hold to their claims; the first is the default. None for a
+    /// method that is nothing before a user gives its numbers, whose default [`Solver::check`] then refuses.
     fn catalogue() -> Vec<Self> {
         vec![Self::default()]
     }

@@ -6,7 +6,7 @@
 //! theorem 7.4; Hairer & Wanner 1996, IV.5, theorem 5.1), which methods of collocation satisfy.
 use std::sync::OnceLock;
 
-use super::Proof;
+use super::{Condition, Proof};
 
 /// Vertices of the largest trees that are tried.
 pub const MOST: usize = 8;
@@ -86,6 +86,26 @@ pub fn order(a: &[Vec<f64>], b: &[f64]) -> usize {
     order
 }
 
+/// Every condition up to an order (at most 8), the trees by their vertices: `[]` is one, `[[] []]` one with two on it.
+pub fn conditions(up_to: usize, a: &[Vec<f64>], b: &[f64]) -> Vec<Condition> {
+    let mut hung: Vec<Vec<[f64; 2]>> = Vec::new();
+    let mut names: Vec<String> = Vec::new();
+    let mut found = Vec::new();
+    for tree in trees().iter().take_while(|tree| tree.vertices <= up_to) {
+        let product = |i: usize| tree.children.iter().map(|&k| hung[k][i][0]).product::<f64>();
+        let phi: Vec<[f64; 2]> = (0..b.len()).map(|i| [product(i), 0.0]).collect();
+        let sum: f64 = b.iter().zip(&phi).map(|(b, phi)| b * phi[0]).sum();
+        names.push(format!(
+            "[{}]",
+            tree.children.iter().map(|&k| names[k].as_str()).collect::<Vec<_>>().join(" ")
+        ));
+        let (order, want) = (tree.vertices as u32, 1.0 / tree.gamma);
+        found.push(Condition::new(order, format!("tree {}", names[names.len() - 1]), sum, want, want));
+        hung.push(apply(a, &phi));
+    }
+    found
+}
+
 /// The order that the simplifying assumptions prove: `min(p, q + r + 1, 2 q + 2)` where B(p), C(q) and D(r) hold.
 pub fn simplified_order(c: &[f64], a: &[Vec<f64>], b: &[f64]) -> usize {
     let close = |x: f64, want: f64| (x - want).abs() <= ROUND_OFF * want.abs().max(1e-3);
@@ -137,6 +157,17 @@ mod tests {
             let sum: f64 = all.map(|k| factorial / (trees()[k].gamma * sigma(k))).sum();
             assert!((sum * n as f64 / factorial - 1.0).abs() < 1e-12, "{n}: {sum}");
         }
+    }
+
+    #[test]
+    fn conditions_say_which_tree_is_missed_and_by_how_much() {
+        // Heun's method of order 2: of the trees of order 3, the bush wants 1/3 and gets 1/2, the tall one 1/6 and 0.
+        let heun = conditions(3, &[vec![0.0, 0.0], vec![1.0, 0.0]], &[0.5, 0.5]);
+        let told: Vec<_> =
+            heun.iter().map(|c| (c.order, c.what.as_str(), (c.off * 1e9).round() / 1e9)).collect();
+        let want =
+            [(1, "tree []", 0.0), (2, "tree [[]]", 0.0), (3, "tree [[] []]", 0.5), (3, "tree [[[]]]", 1.0)];
+        assert_eq!(told, want);
     }
 
     #[test]

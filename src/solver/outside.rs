@@ -128,6 +128,15 @@ impl<S: Plain> Erased for Outside<S> {
     fn check_schedule(&self, _: &Schedule) -> std::result::Result<(), String> {
         Ok(())
     }
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+    fn fits(&self, _: &Schedule, _: &[Level]) -> std::result::Result<(), String> {
+        Ok(())
+    }
+    fn conditions(&self, _: Option<(&Schedule, &[Level])>) -> Vec<Condition> {
+        Vec::new()
+    }
     fn limit(&self, _: &Schedule, _: &Level, _: &[f64]) -> Option<Vec<f64>> {
         None
     }

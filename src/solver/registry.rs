@@ -20,7 +20,7 @@ pub struct Entry {
     pub about: &'static str,
     /// Paper with equation or algorithm number.
     pub source: &'static str,
-    build: Arc<dyn Fn(Table) -> Result<Handle> + Send + Sync>,
+    read: Arc<dyn Fn(Table) -> Result<Handle> + Send + Sync>,
     variants: Arc<dyn Fn() -> Vec<Handle> + Send + Sync>,
 }
 
@@ -31,11 +31,7 @@ impl Entry {
             name: S::NAME,
             about: S::ABOUT,
             source: S::SOURCE,
-            build: Arc::new(|parameters| {
-                let solver: S = read(parameters)?;
-                solver.check()?;
-                Ok(Handle::new(solver))
-            }),
+            read: Arc::new(|parameters| Ok(Handle::new(read::<S>(parameters)?))),
             variants: Arc::new(|| S::catalogue().into_iter().map(Handle::new).collect()),
         }
     }
@@ -43,13 +39,16 @@ impl Entry {
     /// The entry of a bare [`Sample`] under a name, with what is claimed for it.
     pub fn named<S: Plain>(name: &'static str, claims: Claims) -> Self {
         let (about, source) = (claims.about, claims.source);
-        let outside = move |solver: S| Handle(Arc::new(Outside { name, claims: claims.clone(), solver }));
+        let outside = move |solver: S| Handle {
+            solver: Arc::new(Outside { name, claims: claims.clone(), solver }),
+            label: None,
+        };
         let default = outside.clone();
         Entry {
             name,
             about,
             source,
-            build: Arc::new(move |parameters| Ok(outside(read(parameters)?))),
+            read: Arc::new(move |parameters| Ok(outside(read(parameters)?))),
             variants: Arc::new(move || vec![default(S::default())]),
         }
     }
@@ -58,18 +57,31 @@ impl Entry {
     ///
     /// # Errors
     /// A key, type or value that the solver does not take.
-    pub fn build(&self, parameters: Table) -> Result<Handle> {
-        (self.build)(parameters)
+    pub fn build(&self, mut parameters: Table) -> Result<Handle> {
+        let label =
+            parameters.remove("label").map(config::read).transpose().map_err(|e| e.within("label"))?;
+        let solver = self.unchecked(parameters)?;
+        solver.check()?;
+        Ok(Handle { label, ..solver })
     }
 
-    /// The variants that are held to their claims: [`Solver::catalogue`].
+    /// The same for numbers that need not be those of any method: to say what is wrong with them.
+    ///
+    /// # Errors
+    /// A key or type that the solver does not take.
+    pub fn unchecked(&self, parameters: Table) -> Result<Handle> {
+        (self.read)(parameters)
+    }
+
+    /// The variants that are held to their claims: [`Solver::catalogue`]. None for a method that is nothing before a user
+    /// gives its numbers.
     pub fn variants(&self) -> Vec<Handle> {
         (self.variants)()
     }
 
     /// Parameters with their default values; optional ones without a default are absent.
     pub fn defaults(&self) -> Table {
-        self.build(Table::new()).expect("defaults are valid").parameters()
+        self.unchecked(Table::new()).expect("there is a default").parameters()
     }
 }
 
@@ -131,16 +143,26 @@ pub fn add(entry: Entry) -> Result<()> {
     Ok(())
 }
 
-/// The solver that a table `{ name = "...", ... }` (or a bare name) describes.
+/// The solver that a table `{ name = "...", ... }` (or a bare name) describes. A `label` among its keys is what tables and
+/// plots call it, and no matter of what it does.
 ///
 /// # Errors
 /// An unknown name or parameter, with the nearest known one.
 pub fn solver(value: Value) -> Result<Handle> {
+    let (entry, parameters) = named(value)?;
+    entry.build(parameters)
+}
+
+/// The entry that a table names, and its parameters.
+///
+/// # Errors
+/// An unknown name, with the nearest known one.
+pub fn named(value: Value) -> Result<(Entry, Table)> {
     let all = all();
     let names: Vec<&str> = all.iter().map(|e| e.name).collect();
     let (name, parameters) = config::split_name(value, &names)?;
-    let entry = all.iter().find(|e| e.name == name).expect("split_name checked it");
-    entry.build(parameters)
+    let entry = all.into_iter().find(|e| e.name == name).expect("split_name checked it");
+    Ok((entry, parameters))
 }
 
 /// A solver whose type has been forgotten: it runs on states of any backend, and tells what [`Solver`] tells.
@@ -168,6 +190,18 @@ pub trait Erased: Send + Sync {
     /// # Errors
     /// The solver is not defined on the schedule.
     fn check_schedule(&self, schedule: &Schedule) -> std::result::Result<(), String>;
+    /// [`Solver::check`].
+    ///
+    /// # Errors
+    /// Parameters without a meaning.
+    fn check(&self) -> Result<()>;
+    /// [`Solver::fits`].
+    ///
+    /// # Errors
+    /// The solver is not for these levels.
+    fn fits(&self, schedule: &Schedule, grid: &[Level]) -> std::result::Result<(), String>;
+    /// [`Solver::conditions`].
+    fn conditions(&self, on: Option<(&Schedule, &[Level])>) -> Vec<Condition>;
     /// [`Solver::limit`].
     fn limit(&self, schedule: &Schedule, at: &Level, variance: &[f64]) -> Option<Vec<f64>>;
     /// [`Solver::strong`].
@@ -223,6 +257,15 @@ impl<S: Solver> Erased for S {
     }
     fn check_schedule(&self, schedule: &Schedule) -> std::result::Result<(), String> {
         Solver::check_schedule(self, schedule)
+    }
+    fn check(&self) -> Result<()> {
+        Solver::check(self)
+    }
+    fn fits(&self, schedule: &Schedule, grid: &[Level]) -> std::result::Result<(), String> {
+        Solver::fits(self, schedule, grid)
+    }
+    fn conditions(&self, on: Option<(&Schedule, &[Level])>) -> Vec<Condition> {
+        Solver::conditions(self, on)
     }
     fn limit(&self, schedule: &Schedule, at: &Level, variance: &[f64]) -> Option<Vec<f64>> {
         Solver::limit(self, schedule, at, variance)
@@ -286,17 +329,20 @@ pub(super) fn changed<S: Serialize + Default>(solver: &S) -> Table {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Handle(Arc<dyn Erased>);
+pub struct Handle {
+    solver: Arc<dyn Erased>,
+    label: Option<String>,
+}
 
 impl Handle {
     /// Forgets the type of a solver.
     pub fn new<S: Solver>(solver: S) -> Self {
-        Handle(Arc::new(solver))
+        Handle { solver: Arc::new(solver), label: None }
     }
 
-    /// Name and non-default parameters, as tables and plots show it: `ddim(eta=0.5)`.
+    /// As tables and plots show it: the label it was given, else name and non-default parameters: `ddim(eta=0.5)`.
     pub fn label(&self) -> String {
-        label(self.0.name(), &self.0.changed())
+        self.label.clone().unwrap_or_else(|| label(self.solver.name(), &self.solver.changed()))
     }
 
     /// Refuses a schedule and grid on which the solver is not defined.
@@ -304,15 +350,30 @@ impl Handle {
     /// # Errors
     /// Why, in words.
     pub fn check_grid(&self, schedule: &Schedule, grid: &[Level]) -> std::result::Result<(), String> {
-        self.0.check_schedule(schedule)?;
-        check_levels(self.0.needs(schedule), self.0.forward(), grid)
+        self.solver.check_schedule(schedule)?;
+        check_levels(self.solver.needs(schedule), self.solver.forward(), grid)?;
+        self.solver.fits(schedule, grid)
     }
 
     /// `{ name = "...", ... }` with every parameter, from which [`solver`] makes an equal one.
     pub fn table(&self) -> Table {
-        let mut table = self.0.parameters();
-        table.insert("name".into(), Value::String(self.0.name().into()));
+        let mut table = self.solver.parameters();
+        table.insert("name".into(), Value::String(self.solver.name().into()));
+        table.extend(self.label.iter().map(|label| ("label".to_string(), label.clone().into())));
         table
+    }
+
+    /// The same without what it is called, nor what the solvers in it are: all that its numbers follow from.
+    pub fn content(&self) -> Table {
+        fn bare(mut table: Table) -> Table {
+            table.remove("label");
+            let inner = |(key, value)| match value {
+                Value::Table(inner) if inner.contains_key("name") => (key, Value::Table(bare(inner))),
+                other => (key, other),
+            };
+            table.into_iter().map(inner).collect()
+        }
+        bare(self.table())
     }
 }
 
@@ -331,7 +392,7 @@ pub(crate) fn label_of(value: &Value) -> String {
 }
 
 /// `name(key=value, ...)`.
-fn label(name: &str, parameters: &Table) -> String {
+pub(crate) fn label(name: &str, parameters: &Table) -> String {
     if parameters.is_empty() {
         return name.into();
     }
@@ -358,7 +419,7 @@ fn plain(value: &Value) -> String {
 impl std::ops::Deref for Handle {
     type Target = dyn Erased;
     fn deref(&self) -> &Self::Target {
-        &*self.0
+        &*self.solver
     }
 }
 
@@ -370,10 +431,10 @@ impl std::fmt::Debug for Handle {
 
 impl Sample for Handle {
     fn sample<V: Space>(&self, cx: &mut Ctx<V>, grid: &[Level], x: State<V>) -> State<V> {
-        V::from_any(V::with_any(cx, x, |cx, x| self.0.sample_on(cx, grid, x)))
+        V::from_any(V::with_any(cx, x, |cx, x| self.solver.sample_on(cx, grid, x)))
     }
     fn plan<V: Space>(&self, cx: &mut Ctx<V>, grid: &[Level], x: State<V>) -> Option<Vec<Level>> {
-        V::with_any(cx, x, |cx, x| self.0.plan_on(cx, grid, x))
+        V::with_any(cx, x, |cx, x| self.solver.plan_on(cx, grid, x))
     }
 }
 

@@ -52,6 +52,9 @@ impl Solver for RungeKutta {
     fn proofs(&self) -> Vec<Proof> {
         vec![order_proof(self.table.tableau())]
     }
+    fn conditions(&self, _: Option<(&Schedule, &[Level])>) -> Vec<Condition> {
+        self.table.known().map_or(Vec::new(), Tableau::conditions)
+    }
     fn catalogue() -> Vec<Self> {
         // In a clock where the leading error is above round-off for long enough to see its order. That of these two
         // never is; their order is proved (the tests do) and not measured.

@@ -114,6 +114,19 @@ impl Tableau {
         x
     }
 
+    /// The sums of its rows and the order conditions, up to one order above the claim; none of what has no shape.
+    pub fn conditions(&self) -> Vec<Condition> {
+        if self.a.len() != self.b.len() || self.c.len() != self.b.len() {
+            return Vec::new();
+        }
+        let row = |(i, (c, a)): (usize, (&f64, &Vec<f64>))| {
+            Condition::new(1, format!("row {} of a adds up to c", i + 1), a.iter().sum(), *c, *c)
+        };
+        let rows = self.c.iter().zip(&self.a).enumerate().map(row);
+        let up_to = (self.order as usize + 1).min(order_conditions::MOST);
+        rows.chain(order_conditions::conditions(up_to, &self.square(), &self.b)).collect()
+    }
+
     /// Refuses what is no explicit Runge-Kutta method of order 1 or more. `key` is where the table was written.
     ///
     /// # Errors
@@ -194,6 +207,14 @@ impl Choice {
         match self {
             Choice::Named(name) => named(name).expect("checked when it was read"),
             Choice::Inline(tableau) => tableau,
+        }
+    }
+
+    /// The table, where there is one of this name.
+    pub fn known(&self) -> Option<&Tableau> {
+        match self {
+            Choice::Named(name) => named(name),
+            Choice::Inline(tableau) => Some(tableau),
         }
     }
 

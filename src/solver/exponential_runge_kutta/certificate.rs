@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::Condition;
 use super::table::Table;
 use crate::math::{factorial, phi};
 
@@ -163,6 +164,24 @@ pub fn classical(table: &Table) -> Classical {
             break;
         }
         found.scalar = order;
+    }
+    found
+}
+
+/// Every classical condition up to an order (at most [`MOST`]), named by its tree. Conditions of trees that differ in the
+/// places of their `L` alone are one where `L` is a number, as in diffusion: they are taken together.
+pub fn conditions(table: &Table, up_to: u32) -> Vec<Condition> {
+    let mut forest = Forest::new(table);
+    let mut found = Vec::new();
+    for order in 1..=up_to.min(MOST) {
+        let mut merged: BTreeMap<(String, u32), (String, f64, f64)> = BTreeMap::new();
+        for Root { step, tree } in forest.grow() {
+            let (_, got, want) = merged.entry((tree.shape, tree.linear)).or_insert((tree.name, 0.0, 0.0));
+            *got += step / tree.symmetry;
+            *want += tree.exact / tree.symmetry;
+        }
+        let each = |(name, got, want)| Condition::new(order, format!("tree {name}"), got, want, want);
+        found.extend(merged.into_values().map(each));
     }
     found
 }
