@@ -283,8 +283,14 @@ fn sampled_numbers_are_judged_by_their_errors_unless_random_numbers_are_shared()
         other(
             "an excess beyond its errors",
             w2,
-            "sliced_w2,0.14,0.01,0.1,0.0196,0.001,,1000",
+            "sliced_w2,0.14,0.01,0.1,0.0296,0.001,,1000",
             Worst(Regression, "excess"),
+        ),
+        other(
+            "an excess below its floor, whose sign is chance",
+            "sliced_w2,0.14,0.01,0.14,1e-4,1e-6,,1000",
+            "sliced_w2,0.14,0.01,0.14,-2e-4,1e-6,,1000",
+            Same,
         ),
         other("an excess that is gone", w2, "sliced_w2,0.14,0.01,0.1,,,,1000", Worst(Regression, "excess")),
         other(
