@@ -14,8 +14,10 @@ use scorebench::experiment::Experiment;
 use scorebench::record::{SampledRow, to_csv};
 use scorebench::run::Ctx;
 use scorebench::runner;
-use scorebench::schedule::{Level, Schedule};
-use scorebench::solver::{Claim, Needs, Sample, Solver, registry};
+use scorebench::schedule::Level;
+use scorebench::solver::Sample;
+use scorebench::solver::outside::Claims;
+use scorebench::solver::registry::{self, Entry};
 use scorebench::state::{Space, State};
 
 /// DDIM whose coefficient of eps is `factor` times what it should be.
@@ -40,22 +42,6 @@ impl Sample for Spoiled {
             x = (s.alpha / t.alpha * &x + step * &eps).eval();
         }
         x
-    }
-}
-
-impl Solver for Spoiled {
-    const NAME: &'static str = "spoiled";
-    const ABOUT: &'static str = "DDIM with a coefficient that is off";
-    const SOURCE: &'static str = "this example";
-
-    fn claim(&self) -> Claim {
-        Claim::Order(1.0)
-    }
-    fn equation(&self) -> Option<f64> {
-        Some(0.0)
-    }
-    fn needs(&self, _: &Schedule) -> Needs {
-        Needs { time: false, alpha: true, sigma: false }
     }
 }
 
@@ -180,7 +166,7 @@ fn power(data: &str, runs: u64) -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    registry::register::<Spoiled>()?;
+    registry::add(Entry::named::<Spoiled>("spoiled", Claims::order(1.0).of_ode()))?;
     let words: Vec<String> = std::env::args().skip(1).collect();
     let number = |k: usize, default: u64| words.get(k).and_then(|w| w.parse().ok()).unwrap_or(default);
     let data = words.get(2).map_or("two-mode", String::as_str);

@@ -55,6 +55,7 @@ pub mod geometry;
 pub mod grid;
 pub mod law;
 pub mod likelihood;
+mod markup;
 pub mod math;
 pub mod metric;
 pub mod monte_carlo;

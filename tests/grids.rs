@@ -14,6 +14,7 @@ const ON_VP: &[&str] = &[
     "uniform-t, start = 1.0, end = 0.0",
     "karras, sigma_max = 80.0, sigma_min = 0.002",
     "karras, sigma_max = 80.0, sigma_min = 0.002, final = \"zero\"",
+    "log-linear, lambda = [-5.0, -1.0, 0.0, 2.0, 4.0]",
 ];
 const ON_TABLE: &[&str] = &[
     "discrete, spacing = \"leading\"",

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use scorebench::race::{Found, Options, Race};
 use scorebench::run::Ctx;
-use scorebench::schedule::{Level, Schedule};
-use scorebench::solver::{Claim, Handle, Needs, Sample, Solver, registry};
+use scorebench::schedule::Level;
+use scorebench::solver::outside::Claims;
+use scorebench::solver::registry::{self, Entry};
+use scorebench::solver::{Handle, Sample};
 use scorebench::state::{Space, State};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_scorebench");
@@ -38,22 +40,6 @@ impl Sample for Mine {
     }
 }
 
-impl Solver for Mine {
-    const NAME: &'static str = "mine";
-    const ABOUT: &'static str = "DDIM from outside";
-    const SOURCE: &'static str = "this test";
-
-    fn claim(&self) -> Claim {
-        Claim::Order(1.0)
-    }
-    fn equation(&self) -> Option<f64> {
-        Some(0.0)
-    }
-    fn needs(&self, _: &Schedule) -> Needs {
-        Needs { time: false, alpha: true, sigma: false }
-    }
-}
-
 fn solver(text: &str) -> Handle {
     let table: toml::Table = format!("x = {text}").parse().expect("TOML");
     registry::solver(table["x"].clone()).expect(text)
@@ -72,7 +58,7 @@ fn race(new: &str, against: &[&str], on: &str, options: Options) -> Found {
 
 #[test]
 fn a_solver_from_outside_that_is_ddim_ties_with_ddim_everywhere_and_beats_its_spoiled_self() {
-    registry::register::<Mine>().expect("the name is free");
+    registry::add(Entry::named::<Mine>("mine", Claims::order(1.0).of_ode())).expect("the name is free");
     let found = race("'mine'", &["'ddim'", "{ name = 'mine', factor = 0.8 }"], "quick", small());
     let [same, spoiled] = &found.standings[..] else { panic!("two baselines") };
     assert_eq!((same.wins, same.ties, same.losses, same.tied), (0, 21, 0, 3));

@@ -31,7 +31,7 @@ pub(super) struct Optimise {
     #[arg(long, conflicts_with = "calls")]
     steps: Option<usize>,
     /// Gaussian data to fit to: presets such as five-modes,natural-images, an experiment file (*.toml), or TOML such as
-    /// '{ name = "power-law", modes = 8, p = 1.0 }'; of several the mean log error is least
+    /// '{ name = "power-law", modes = 8, p = 1.0 }'; of several the geometric mean of the errors is least
     #[arg(long, required = true)]
     data: Vec<String>,
     /// The forward process, as in an experiment; without it that of the data, or vp-linear

@@ -22,7 +22,7 @@ const LONGEST: f64 = 1.0;
 pub(super) struct Descent {
     /// The levels.
     pub places: Places,
-    /// The logarithm of the error there.
+    /// What is minimised, there; infinite where the start has no law.
     pub value: f64,
     /// Laws computed.
     pub laws: usize,
@@ -33,6 +33,8 @@ struct Point {
     x: DVector<f64>,
     /// Residuals of each member.
     residuals: Vec<DVector<f64>>,
+    /// Sums of their squares, floors included.
+    squares: Vec<f64>,
     value: f64,
 }
 
@@ -51,7 +53,7 @@ pub(super) fn descend(problem: &Problem, from: &Places, iterations: usize) -> De
         laws: hill.laws,
     };
     let x = DVector::from_vec(from.free());
-    let Some(mut at) = hill.point(x.clone()) else { return done(&hill, &x, super::WORST) };
+    let Some(mut at) = hill.point(x.clone()) else { return done(&hill, &x, f64::INFINITY) };
     let Some(mut slope) = hill.slope(&at) else { return done(&hill, &x, at.value) };
     let mut matrix = gauss_newton(&at, &slope);
     let (mut damping, mut still) = (1e-2, 0);
@@ -95,9 +97,10 @@ impl Hill<'_> {
 
     fn point(&mut self, x: DVector<f64>) -> Option<Point> {
         let residuals = self.residuals(&x)?;
-        let errors = residuals.iter().map(|r| self.problem.error_of(r.as_slice()));
-        let value = self.problem.mean_log(errors);
-        Some(Point { x, residuals, value })
+        let squares: Vec<f64> =
+            residuals.iter().zip(&self.problem.floors).map(|(r, f)| r.norm_squared() + f * f).collect();
+        let value = squares.iter().map(|s| 0.5 * s.ln()).sum::<f64>() / squares.len() as f64;
+        value.is_finite().then_some(Point { x, residuals, squares, value })
     }
 
     /// Central differences; none where a neighbour has no law.
@@ -115,8 +118,8 @@ impl Hill<'_> {
                 jacobian.set_column(i, &((up - down) / (2.0 * H)));
             }
         }
-        let of = |(j, r): (&DMatrix<f64>, &DVector<f64>)| j.tr_mul(r) / square(r);
-        let sum: DVector<f64> = jacobians.iter().zip(&at.residuals).map(of).sum();
+        let of = |((j, r), square): ((&DMatrix<f64>, &DVector<f64>), &f64)| j.tr_mul(r) / *square;
+        let sum: DVector<f64> = jacobians.iter().zip(&at.residuals).zip(&at.squares).map(of).sum();
         let gradient = sum / at.residuals.len() as f64;
         Some(Slope { jacobians, gradient })
     }
@@ -149,16 +152,11 @@ impl Hill<'_> {
     }
 }
 
-/// A sum of squares to divide by.
-fn square(r: &DVector<f64>) -> f64 {
-    r.norm_squared().max(f64::MIN_POSITIVE)
-}
-
 /// The second derivatives of the mean logarithm but for those of residuals, and for the slope's own square, which
 /// would make it indefinite.
 fn gauss_newton(at: &Point, slope: &Slope) -> DMatrix<f64> {
-    let of = |(j, r): (&DMatrix<f64>, &DVector<f64>)| j.tr_mul(j) / square(r);
-    let sum: DMatrix<f64> = slope.jacobians.iter().zip(&at.residuals).map(of).sum();
+    let of = |(j, square): (&DMatrix<f64>, &f64)| j.tr_mul(j) / *square;
+    let sum: DMatrix<f64> = slope.jacobians.iter().zip(&at.squares).map(of).sum();
     sum / at.residuals.len() as f64
 }
 
@@ -174,4 +172,52 @@ fn update(matrix: &mut DMatrix<f64>, s: &DVector<f64>, y: &DVector<f64>) {
     let r = y * theta + &bs * (1.0 - theta);
     let sr = s.dot(&r);
     *matrix += &r * r.transpose() / sr - &bs * bs.transpose() / sbs;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Gaussian;
+    use crate::optimise::{Member, Objective, Span};
+    use crate::schedule::Schedule;
+    use crate::solver::{Handle, dpmpp_2m::DpmPp2m};
+
+    #[test]
+    fn slopes_are_those_of_richardson_extrapolated_differences() {
+        let span =
+            Span { schedule: Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 }, start: 1.0, end: 1e-3 };
+        let laws = [1.0, 2.0].map(|p| Gaussian::power_law(8, p).expect("valid"));
+        let members = laws.map(|law| Member::new("law", law, span.clone()));
+        for objective in Objective::ALL {
+            let solver = Handle::new(DpmPp2m::default());
+            let problem = Problem::new(solver, 6, members.to_vec(), objective).expect("a problem");
+            let mut hill = Hill { problem: &problem, laws: 0 };
+            let x = DVector::from_vec(vec![0.3, -0.2, 0.1, 0.5, -0.4, 0.0]);
+            let at = hill.point(x.clone()).expect("a law");
+            let slope = hill.slope(&at).expect("laws");
+            for i in 0..6 {
+                let mut central = |h: f64| {
+                    let mut side = |h: f64| {
+                        let mut x = x.clone();
+                        x[i] += h;
+                        hill.point(x).expect("a law").value
+                    };
+                    (side(h) - side(-h)) / (2.0 * h)
+                };
+                let fine = (4.0 * central(1e-3) - central(2e-3)) / 3.0;
+                assert!((slope.gradient[i] - fine).abs() < 1e-7, "{i}: {} {fine}", slope.gradient[i]);
+            }
+        }
+    }
+
+    #[test]
+    fn an_update_makes_the_matrix_map_the_step_to_the_change_of_the_gradient() {
+        let mut matrix = DMatrix::identity(2, 2);
+        let (s, y) = (DVector::from_vec(vec![1.0, 2.0]), DVector::from_vec(vec![3.0, 1.0]));
+        update(&mut matrix, &s, &y);
+        assert!((&matrix * &s - &y).amax() < 1e-14);
+        // Where the curvature is negative the matrix stays positive.
+        update(&mut matrix, &s, &-y);
+        assert!(matrix.cholesky().is_some());
+    }
 }

@@ -4,8 +4,8 @@ use rand::RngExt;
 use rand_distr::StandardNormal;
 
 use super::descent::{Descent, descend};
-use super::{Optimum, Places, Problem, Search, Start};
-use crate::error::Result;
+use super::{Objective, Optimum, Places, Problem, Search, Start};
+use crate::error::{BadInput, Result};
 use crate::grid::Grid;
 use crate::noise::{Purpose, generator};
 use crate::parallel;
@@ -17,14 +17,21 @@ pub(super) fn optimise(problem: &Problem, search: &Search) -> Result<Optimum> {
     let starts = starts(problem, search);
     let ends = parallel::map(&starts, |(_, places)| descend(problem, places, search.iterations));
     let best = ends.iter().min_by(|a, b| a.value.total_cmp(&b.value)).expect("rules are starts");
-    let agree = ends.iter().filter(|end| end.value <= best.value + AGREE.ln_1p()).count();
+    if best.value.is_infinite() {
+        let (why, fix) =
+            ("has no finite error on any grid that was tried", "give more steps, or another solver");
+        return Err(BadInput::new("solver", problem.solver().label(), why, fix));
+    }
+    // Of a divergence the root is minimised.
+    let power = if problem.objective() == Objective::Kl { 2.0 } else { 1.0 };
+    let agree = ends.iter().filter(|end| power * (end.value - best.value) <= AGREE.ln_1p()).count();
     let start = |((name, places), end): (&(String, Places), &Descent)| Start {
         name: name.clone(),
-        before: problem.value(places).exp(),
-        after: end.value.exp(),
+        before: problem.mean_error(places),
+        after: problem.mean_error(&end.places),
     };
     Ok(Optimum {
-        error: best.value.exp(),
+        error: problem.mean_error(&best.places),
         starts: starts.iter().zip(&ends).map(start).collect(),
         agree,
         exact: problem.is_exact(&best.places),

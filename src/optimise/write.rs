@@ -25,7 +25,7 @@ pub fn experiment(problem: &Problem, best: &Optimum, scores: &[Score], command: 
     let names: Vec<&str> = problem.members().iter().map(|m| m.label.as_str()).collect();
     let _ = writeln!(
         text,
-        "# The levels at which {objective} is least, in the mean of its logarithm over the data: {:e}.",
+        "# The levels at which {objective} (of several data: its geometric mean) is least: {:e}.",
         best.error
     );
     let _ = writeln!(text, "# {agree} of {starts} starts came within 1 % of it.");
@@ -44,7 +44,9 @@ pub fn experiment(problem: &Problem, best: &Optimum, scores: &[Score], command: 
     let data: Vec<String> = problem.members().iter().map(|m| inline(&data_table(m))).collect();
     list(&mut text, "data", &data);
     let _ = writeln!(text, "schedule = {}", inline(&schedule_table(&first.span.schedule)));
-    list(&mut text, "grid", &grids(&first.span, &best.places).map(|grid| inline(&grid)));
+    let mut labelled = grids(&first.span, &best.places);
+    labelled[0].insert("label".into(), GRIDS[0].into());
+    list(&mut text, "grid", &labelled.map(|grid| inline(&grid)));
     let mut table = Table::from_iter([("name".to_string(), Value::String(solver.name().into()))]);
     table.extend(solver.changed());
     let _ = write!(text, "\n[[solver]]\n{table}");
@@ -58,7 +60,7 @@ pub fn experiment(problem: &Problem, best: &Optimum, scores: &[Score], command: 
             )
         };
         // Digits near round-off are those of the processor's library.
-        let _ = write!(text, "{}value = {:e}\nrel = 1e-6\nabs = 1e-12\n", place("explicit"), found.value);
+        let _ = write!(text, "{}value = {:e}\nrel = 1e-6\nabs = 1e-12\n", place(GRIDS[0]), found.value);
         for (grid, rule) in GRIDS.iter().zip(&score.errors).skip(1) {
             if rule.is_some_and(|rule| rule.value > found.value) {
                 let name = grid.split('(').next().expect("a name");

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use crate::markup;
+
 use super::scene::{Anchor, Form, Point, Rgb, Scene, Shape, Stroke, WHITE};
 
 /// The scene as a file. In a browser, pointing at a series dims the others, in all panels.
@@ -126,19 +128,8 @@ fn hex([r, g, b]: Rgb) -> String {
 }
 
 fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            // XML 1.0 has no other control characters, not even escaped.
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
+    // XML 1.0 has few control characters, not even escaped.
+    markup::escaped(text, |_, out| out.push(' '))
 }
 
 #[cfg(test)]

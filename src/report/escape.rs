@@ -1,21 +1,10 @@
 //! Text of files in other languages: nothing that a file holds may be read as anything but text.
 
+use crate::markup;
+
 /// For HTML and SVG, in text and in quoted attributes.
 pub(super) fn html(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            '\n' | '\t' => out.push(c),
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
+    markup::escaped(text, |c, out| out.push(if matches!(c, '\n' | '\t') { c } else { ' ' }))
 }
 
 /// A file within a `<script>` of another type. `page.js` undoes it, to the same bytes: HTML would end the element

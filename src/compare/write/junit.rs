@@ -1,6 +1,7 @@
 //! JUnit XML: a case a table, which says how many rows it has, and one a row that differs.
 
 use super::{Comparison, Difference};
+use crate::markup;
 
 pub(super) fn write(found: &Comparison) -> String {
     let failures = found.differences.iter().filter(|d| found.fails(d.class)).count();
@@ -38,25 +39,14 @@ fn case(found: &Comparison, d: &Difference) -> String {
     format!("    <testcase classname=\"{}\" name=\"{name}\">{body}</testcase>\n", d.table.name())
 }
 
-/// Text for elements and attributes; what XML 1.0 cannot hold at all becomes U+FFFD.
+/// What XML 1.0 cannot hold at all becomes U+FFFD; what attributes would make spaces of is kept.
 fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&apos;"),
-            // In attributes they would become spaces.
-            '\n' | '\r' | '\t' => out.push_str(&format!("&#{};", c as u32)),
-            c if c.is_control() && (c as u32) < 0x20 || matches!(c, '\u{fffe}' | '\u{ffff}') => {
-                out.push('\u{fffd}')
-            }
-            c => out.push(c),
-        }
-    }
-    out
+    let text = text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");
+    markup::escaped(&text, |c, out| match c {
+        '\n' | '\r' | '\t' => out.push_str(&format!("&#{};", c as u32)),
+        c if (c as u32) < 0x20 => out.push('\u{fffd}'),
+        c => out.push(c),
+    })
 }
 
 #[cfg(test)]
