@@ -183,14 +183,13 @@ impl Grid {
         Ok(levels)
     }
 
-    /// The lists of a grid that is given level by level: times, `lambda`, `sigma/alpha`.
-    pub(crate) fn lists(&self) -> Option<[(&'static str, &Option<Vec<f64>>); 3]> {
-        match self {
-            Grid::Explicit { t, lambda, sigma } | Grid::LogLinear { t, lambda, sigma } => {
-                Some([("t", t), ("lambda", lambda), ("sigma", sigma)])
-            }
-            _ => None,
-        }
+    /// The list of a grid that is given level by level, and what it is of.
+    pub(crate) fn list(&self) -> Option<(&'static str, &[f64])> {
+        let (Grid::Explicit { t, lambda, sigma } | Grid::LogLinear { t, lambda, sigma }) = self else {
+            return None;
+        };
+        let lists = [("t", t), ("lambda", lambda), ("sigma", sigma)];
+        lists.into_iter().find_map(|(key, list)| Some((key, list.as_deref()?)))
     }
 
     fn rule(&self, schedule: &Schedule, n: usize) -> Result<Vec<Level>> {

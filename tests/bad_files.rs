@@ -386,9 +386,11 @@ fn any_solver_is_printed_as_coefficients_that_can_be_inspected_and_run() {
 fn what_inspect_cannot_do_is_said() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("a.csv"), "x,d0\n1,0\n").expect("written");
+    fs::write(folder.path().join("c.toml"), "name = 'ddim'").expect("written");
     for (args, want) in [
         (&["inspect", "a.csv"][..], "error: --schedule is missing; add --schedule"),
         (&["inspect", "a.csv", "--schedule", "edm"], "error: --grid is missing; add --grid"),
+        (&["inspect", "c.toml"], "error: c.toml: name = \"ddim\" has no conditions to hold it to here; "),
         (&["inspect", "b.csv"], "error: b.csv: cannot be read: ...; give a file"),
         (&["inspect", "a.csv", "--schedule", "x"], "error: --schedule.name = \"x\" is not known; "),
         (

@@ -23,7 +23,7 @@ pub(super) struct Inspect {
     /// A method's numbers: TOML with the name of a solver and its parameters, or CSV with one line of weights a step
     #[arg(required_unless_present = "export")]
     file: Option<PathBuf>,
-    /// Print a solver, such as ddim or "dpmpp-2m", as the weights of every step on a grid: CSV that --file reads
+    /// Print a solver, such as ddim or "dpmpp-2m", as the weights of every step on a grid: CSV to inspect or to run
     #[arg(long, value_name = "SOLVER", conflicts_with = "file", requires = "grid")]
     export: Option<String>,
     /// With --export: weights of the denoised mean (d) or of the predicted noise (eps)
@@ -109,10 +109,14 @@ impl Inspect {
         let conditions = solver.conditions(on);
         match (built, on) {
             // What has no shape, or has no conditions here, has nothing else to say.
-            (Err(why), _) if conditions.is_empty() => return Err(why.file(path)),
+            (Err(why), _) if conditions.is_empty() => Err(why.file(path)),
             (Ok(solver), Some((schedule, levels))) if conditions.is_empty() => {
                 let refused = solver.check_grid(schedule, levels).err().unwrap_or("it has no steps".into());
-                return Err(BadInput::about("--grid", refused, "").file(path));
+                Err(BadInput::about("--grid", refused, "").file(path))
+            }
+            (Ok(_), None) if conditions.is_empty() => {
+                let fix = "`scorebench certify` measures what it claims";
+                Err(BadInput::new("name", entry.name, "has no conditions to hold it to here", fix).file(path))
             }
             (built, _) => {
                 let report = Report::new(&label, &solver, conditions, built.err().map(|e| e.to_string()));

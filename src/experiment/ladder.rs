@@ -90,14 +90,18 @@ pub(super) fn read_grid(
 
 /// What a grid is called that nobody gave a label.
 fn grid_label(grid: &Grid, value: &Value) -> String {
-    let Some(lists) = grid.lists() else { return registry::label_of(value) };
     // A list is no label: its ends and its length are.
-    let name = if matches!(grid, Grid::Explicit { .. }) { "explicit" } else { "log-linear" };
-    let given = lists.into_iter().find_map(|(key, list)| Some((key, list.as_ref()?)));
-    given.map_or(name.into(), |(key, list)| match list[..] {
-        [first, .., last] => format!("{name}({key}={first}..{last}, steps={})", list.len() - 1),
+    let name = match grid {
+        Grid::Explicit { .. } => "explicit",
+        Grid::LogLinear { .. } => "log-linear",
+        _ => return registry::label_of(value),
+    };
+    match grid.list() {
+        Some((key, list @ [first, .., last])) => {
+            format!("{name}({key}={first}..{last}, steps={})", list.len() - 1)
+        }
         _ => name.into(),
-    })
+    }
 }
 
 /// A count or a list of different ones.

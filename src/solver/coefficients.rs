@@ -23,7 +23,8 @@ pub use rows::Weights;
 /// ```
 /// `x` is the newest state, `x1`, `x2`, ... are older ones; `eps0, eps1, ...` or `u0, u1, ...` stand in place of `d0, d1,
 /// ...`. A column such as `d@0` or `x@0` is of the value made at step 0 (`x@0` is the start), whichever step weighs it.
-/// An empty cell is 0. `noise` may be missing. One of the columns `t`, `sigma` (of `sigma/alpha`) or `lambda` may give the
+/// Slopes `u` are those of the schedule's own time, which falls from noise to data: where a paper's rises, its weights have
+/// the other sign. An empty cell is 0. `noise` may be missing. One of the columns `t`, `sigma` (of `sigma/alpha`) or `lambda` may give the
 /// level that each step starts from, with a last line for the last level alone: a grid must then agree with it, which
 /// `grid = { name = "explicit", file = "same.csv" }` does.
 ///

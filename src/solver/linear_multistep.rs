@@ -74,15 +74,15 @@ impl LinearMultistep {
         let power = |j: usize, q: u32| if q == 0 { 1.0 } else { (-(j as f64)).powi(q as i32) };
         let sum = |list: &[f64], q: u32| list.iter().enumerate().map(|(j, a)| a * power(j, q)).sum::<f64>();
         let plain = |q: u32| match q {
-            0 => Condition::new(0, "alpha adds up to 1", sum(&self.alpha, 0), 1.0, 1.0),
+            0 => Condition::new(0, "the sum of alpha", sum(&self.alpha, 0), 1.0, 1.0),
             _ => {
                 let got = sum(&self.alpha, q) + f64::from(q) * sum(&self.beta, q - 1);
-                Condition::new(q, format!("it is exact for the clock to the power {q}"), got, 1.0, 1.0)
+                Condition::new(q, format!("the clock to the power {q}"), got, 1.0, 1.0)
             }
         };
         let held = |q: u32| {
             let (got, want) = (sum(&self.beta, q - 1), 1.0 / f64::from(q));
-            Condition::new(q, format!("beta weighs lambda to the power {}", q - 1), got, want, want)
+            Condition::new(q, format!("lambda to the power {}, held", q - 1), got, want, want)
         };
         match self.form {
             None => (0..=order).map(plain).collect(),
@@ -254,12 +254,15 @@ impl LinearMultistep {
         let conditions = self.up_to(self.order.unwrap_or(1));
         if let Some(c) = inconsistency(&conditions, WRITTEN) {
             let key = if c.order == 0 { "alpha" } else { "beta" };
-            let why = format!("is inconsistent: {} misses {} by {:.1e} ({:?})", c.what, c.want, c.off, c.got);
+            let why = format!(
+                "is inconsistent: {} comes out as {:?} where it is {:?}, off by {:.1e}",
+                c.what, c.got, c.want, c.off
+            );
             return Err(BadInput::about(key, why, nothing));
         }
         if let Some(missed) = conditions.iter().find(|c| c.misses(WRITTEN)) {
             let why = format!(
-                "is not an order that the numbers have: that {} is missed by {:.1e}",
+                "is not an order that the numbers have: {} is off by {:.1e}",
                 missed.what, missed.off
             );
             let fix = format!("give {}, or correct the numbers", self.found());

@@ -120,7 +120,9 @@ impl Tableau {
             return Vec::new();
         }
         let row = |(i, (c, a)): (usize, (&f64, &Vec<f64>))| {
-            Condition::new(1, format!("row {} of a adds up to c", i + 1), a.iter().sum(), *c, *c)
+            // (From 0, since nothing adds up to -0.)
+            let sum = a.iter().fold(0.0, |sum, a| sum + a);
+            Condition::new(1, format!("row {} of a adds up to c", i + 1), sum, *c, *c)
         };
         let rows = self.c.iter().zip(&self.a).enumerate().map(row);
         let up_to = (self.order as usize + 1).min(order_conditions::MOST);

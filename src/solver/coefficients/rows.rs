@@ -73,9 +73,9 @@ pub(super) fn conditions(of: &Coefficients, grid: &[Level]) -> Vec<Condition> {
     let values = |row: &Weights| row.0.iter().rposition(|w| *w != 0.0).map_or(0, |k| k + 1);
     let longest = model.iter().map(values).max().unwrap_or(0);
     let mut all = Vec::new();
-    for step in 0..of.x.len() {
+    for (step, weights) in model.iter().enumerate() {
         let row = Row::new(of, grid, step);
-        let known = values(&model[step]);
+        let known = values(weights);
         let up_to = if known == longest { known } else { known.saturating_sub(1) };
         let moments = (1..=up_to.min(MOMENTS)).filter_map(|j| row.moment(j));
         all.extend([row.constant_d(), row.constant_eps()].into_iter().chain(moments).map(|c| c.at(step)));
