@@ -15,6 +15,8 @@ const ON_VP: &[&str] = &[
     "karras, sigma_max = 80.0, sigma_min = 0.002",
     "karras, sigma_max = 80.0, sigma_min = 0.002, final = \"zero\"",
     "log-linear, lambda = [-5.0, -1.0, 0.0, 2.0, 4.0]",
+    "log-linear, sigma = [80.0, 4.0, 1.5, 0.02]",
+    "log-linear, t = [1.0, 0.4, 0.2, 0.0]",
 ];
 const ON_TABLE: &[&str] = &[
     "discrete, spacing = \"leading\"",
