@@ -114,6 +114,8 @@ pub struct SolverSpec {
     pub steps: Option<Vec<usize>>,
     /// Names of the schedules it runs on; all if empty.
     pub schedules: Vec<String>,
+    /// Names of the grids it runs on; all if empty.
+    pub grids: Vec<String>,
     /// What is expected of it.
     pub expect: SolverExpectation,
 }
@@ -176,6 +178,7 @@ impl Catalogue {
             solver: Named { label, value },
             steps: None,
             schedules: Vec::new(),
+            grids: Vec::new(),
             expect: SolverExpectation { may_fail: Some("it is one of many".into()), ..Default::default() },
         };
         Ok(all.into_iter().zip(labels).filter(|(s, label)| wanted(s, label)).map(spec).collect())
@@ -345,13 +348,14 @@ impl Experiment {
         for (i, spec) in self.solvers.iter().enumerate() {
             let within = |key: &str| format!("solver[{i}].{key}");
             known_names(&spec.schedules, &schedules).map_err(|e| e.within(&within("schedules")))?;
+            known_names(&spec.grids, &grids).map_err(|e| e.within(&within("grids")))?;
             known_names(&spec.expect.on, &grids).map_err(|e| e.within(&within("expect.on")))?;
             known_names(spec.expect.order_on.keys(), &grids)
                 .map_err(|e| e.within(&within("expect.order_on")))?;
         }
         for (g, (grid, ladder)) in self.grids.iter().enumerate() {
             let key = if self.grids.len() > 1 { format!("grid[{g}]") } else { "grid".into() };
-            for (s, spec) in self.solvers.iter().enumerate() {
+            for (s, spec) in self.solvers.iter().enumerate().filter(|(_, spec)| spec.visits(grid)) {
                 for schedule in self.schedules.iter().filter(|s| spec.runs_on(s)) {
                     for steps in ladder.steps(&spec.solver.value, spec.steps.as_deref()) {
                         let solver = format!("solver[{s}]");
@@ -451,7 +455,7 @@ impl Experiment {
             for schedule in &self.schedules {
                 for (grid, ladder) in &self.grids {
                     for &init in &self.inits {
-                        for spec in self.solvers.iter().filter(|s| s.runs_on(schedule)) {
+                        for spec in self.solvers.iter().filter(|s| s.runs_on(schedule) && s.visits(grid)) {
                             for steps in ladder.steps(&spec.solver.value, spec.steps.as_deref()) {
                                 cells.push(Cell {
                                     experiment: &self.name,
@@ -499,6 +503,10 @@ impl Experiment {
 impl SolverSpec {
     fn runs_on(&self, schedule: &Named<Schedule>) -> bool {
         self.schedules.is_empty() || self.schedules.iter().any(|name| is_called(name, &schedule.label))
+    }
+
+    fn visits(&self, grid: &Named<Grid>) -> bool {
+        self.grids.is_empty() || self.grids.iter().any(|name| is_called(name, &grid.label))
     }
 }
 
@@ -641,8 +649,11 @@ fn read_perturbation(value: Value) -> Result<Option<Perturbation>> {
 
 fn read_solver(mut value: Value, folder: &Path, quick: Option<&[usize]>) -> Result<SolverSpec> {
     let table = value.as_table_mut().expect("solver entries are tables");
-    let (steps, expect, schedules) =
-        (table.remove("steps"), table.remove("expect"), table.remove("schedules"));
+    let (steps, expect) = (table.remove("steps"), table.remove("expect"));
+    let [schedules, grids] = ["schedules", "grids"].map(|key| {
+        let names = table.remove(key).map(config::read::<Vec<String>>).transpose();
+        names.map(Option::unwrap_or_default).map_err(|e| e.within(key))
+    });
     let solver = file::solver(value, folder)?;
     let expect: SolverExpectation = match expect {
         Some(v) => config::read(v).map_err(|e| e.within("expect"))?,
@@ -654,11 +665,13 @@ fn read_solver(mut value: Value, folder: &Path, quick: Option<&[usize]>) -> Resu
         (Some(v), None) => Some(read_counts("steps", &v)?),
         (None, _) => None,
     };
-    let schedules = match schedules {
-        Some(v) => config::read(v).map_err(|e| e.within("schedules"))?,
-        None => Vec::new(),
-    };
-    Ok(SolverSpec { solver: Named { label: solver.label(), value: solver }, steps, schedules, expect })
+    Ok(SolverSpec {
+        solver: Named { label: solver.label(), value: solver },
+        steps,
+        schedules: schedules?,
+        grids: grids?,
+        expect,
+    })
 }
 
 /// More draws than a probe can hold rows for, or than anyone waits for.

@@ -46,7 +46,7 @@ pub use map::amplification;
 pub use paths::{PathsOf, paths};
 pub use race::race;
 pub use ranks::ranks;
-pub use sampled::{by_precision, perturbation};
+pub use sampled::{by_grid, by_precision, perturbation};
 
 use label::{Key, Label, end_time, tell_apart};
 use panel::{Curve, Panel};

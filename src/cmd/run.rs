@@ -174,6 +174,7 @@ fn draw(kind: &FigureKind, experiment: &Experiment, all_rows: &[Row], orders: &[
         FigureKind::Convergence { .. } => plot::convergence(rows, title, metric),
         FigureKind::WorkPrecision { .. } => plot::work_precision(rows, title, metric),
         FigureKind::ByPrecision { .. } => plot::by_precision(rows, title, metric),
+        FigureKind::ByGrid { .. } => plot::by_grid(rows, title, metric),
         FigureKind::Perturbation { .. } => plot::perturbation(rows, title, metric),
         FigureKind::Amplification {} => plot::amplification(rows, title),
         FigureKind::LocalOrders {} => {

@@ -37,6 +37,15 @@ pub enum FigureKind {
         #[serde(default)]
         solvers: Vec<String>,
     },
+    /// An error against model calls, a curve each grid, a panel each solver. Grids whose labels differ by a last `, N` alone
+    /// are one curve.
+    ByGrid {
+        /// The error.
+        metric: Option<String>,
+        /// Which solvers.
+        #[serde(default)]
+        solvers: Vec<String>,
+    },
     /// An error against the size of the model's error, a curve each solver, a panel each kind of error.
     Perturbation {
         /// The error.
@@ -107,6 +116,7 @@ impl FigureKind {
         "convergence",
         "work-precision",
         "by-precision",
+        "by-grid",
         "perturbation",
         "amplification",
         "local-orders",
@@ -128,6 +138,7 @@ impl FigureKind {
             FigureKind::Convergence { .. } => "convergence",
             FigureKind::WorkPrecision { .. } => "work-precision",
             FigureKind::ByPrecision { .. } => "by-precision",
+            FigureKind::ByGrid { .. } => "by-grid",
             FigureKind::Perturbation { .. } => "perturbation",
             FigureKind::Amplification {} => "amplification",
             FigureKind::LocalOrders {} => "local-orders",
@@ -145,6 +156,7 @@ impl FigureKind {
             FigureKind::Convergence { solvers, .. }
             | FigureKind::WorkPrecision { solvers, .. }
             | FigureKind::ByPrecision { solvers, .. }
+            | FigureKind::ByGrid { solvers, .. }
             | FigureKind::Perturbation { solvers, .. }
             | FigureKind::Ranks { solvers }
             | FigureKind::Paths { solvers, .. } => solvers,
@@ -158,6 +170,7 @@ impl FigureKind {
             FigureKind::Convergence { metric, .. }
             | FigureKind::WorkPrecision { metric, .. }
             | FigureKind::ByPrecision { metric, .. }
+            | FigureKind::ByGrid { metric, .. }
             | FigureKind::Perturbation { metric, .. }
             | FigureKind::ParameterScan { metric, .. } => metric.as_ref(),
             _ => None,

@@ -106,6 +106,33 @@ pub fn by_precision(rows: &[Row], title: &str, metric: &str) -> Figure {
     figure(&groups, panels, Chart { x_title: "steps N".into(), y_title, slopes: true, ..chart(title) })
 }
 
+/// An error against model calls, a curve each grid: one panel for each solver, data, schedule and init. Labels of grids that
+/// differ by a last `, N` alone (lists of levels for N calls) are one curve.
+pub fn by_grid(rows: &[Row], title: &str, metric: &str) -> Figure {
+    let family = |r: &Row| match r.grid.rsplit_once(", ") {
+        Some((name, count)) if count.parse::<usize>().is_ok() => name.to_string(),
+        _ => r.grid.clone(),
+    };
+    let all = distinct(rows.iter().map(family));
+    let groups = grouped(rows, |r| {
+        let mut key = vec![("solver", r.solver.clone())];
+        key.extend(circumstances(&r.data, &r.schedule, "", &r.init));
+        key.push(("mode", r.sampling().into()));
+        key
+    });
+    let panels = groups.iter().map(|(_, rows)| {
+        let curves = all.iter().enumerate().map(|(k, name)| {
+            let mine = rows.iter().filter(|r| family(r) == *name);
+            let points = mine.filter_map(|r| Some((r.nfe.filter(|n| *n > 0)? as f64, *r)));
+            error_curve(k, name.clone(), Style::nth(k), metric, points)
+        });
+        curves.collect()
+    });
+    let panels = panels.collect();
+    let (x_title, y_title) = ("model calls (NFE)".into(), axis_title(metric));
+    figure(&groups, panels, Chart { x_title, y_title, slopes: true, ..chart(title) })
+}
+
 /// An error against the size of the model's error (`..., perturb=KIND, size=X` in the label of the data), a curve each
 /// solver, at its most steps: one panel for each kind, data, schedule, grid and init. Where a model without error was
 /// run, too, it stands at size 0.
