@@ -214,6 +214,7 @@ schedule.name = "vp-liner" => schedule.name = "vp-liner" is not known; did you m
 grid.name = "karas" => grid.name = "karas" is not known; did you mean "karras"?
 solver = [{ name = "dimm" }] => solver[0].name = "dimm" is not known; did you mean "ddim"? (known: euler-maruyama
 solver = [{ name = "predictor-corrector", predictor = "nope" }] => solver[0].predictor ...name = "nope" is not known; known: ...ddim
+solver = [{ name = "ddim", grids = ["uniform-x"] }] => solver[0].grids = "uniform-x" is not in this experiment; did you mean "uniform-t...
 solver = [{ name = "ddim", schedules = ["vp-linaer"] }] => solver[0].schedules = "vp-linaer" is not in this experiment; did you mean "vp-linear"?
 solver = [{ name = "ddim", expect = { order = 1.0, on = ["uniform-x"] } }] => solver[0].expect.on = "uniform-x" is not in this experiment; did you mean "uniform-t
 solver = [{ name = "ddim", expect = { order_on = { karras = 1.0 } } }] => solver[0].expect.order_on = "karras" is not in this experiment; known: uniform-t

@@ -540,3 +540,17 @@ fn samples_that_are_not_finite_are_counted_and_give_1() {
     assert_eq!(bad.code, Some(1), "{}", bad.err);
     contains(&bad.err, "8 of 8 samples are not finite");
 }
+
+#[test]
+fn a_solver_confined_to_some_grids_runs_on_no_other() {
+    let two = SMALL
+        .replace("grid = {", "grid = [{ name = \"uniform-t\", start = 1.0, end = 1e-3, steps = [8] }, {");
+    let two = two
+        .replace("128] }", "128] }]")
+        .replace("name = \"heun\"", "name = \"heun\"\ngrids = [\"uniform-t\"]");
+    let bench = Bench::new(&[("two.toml", &two)]);
+    assert_eq!(bench.run("run two.toml").computed(), (11, 11));
+    let rows = records(&bench.text("results/two/exact.csv"));
+    let heun: Vec<&str> = rows.iter().filter(|r| &r[5] == "heun").map(|r| &r[3]).collect();
+    assert_eq!(heun, ["uniform-t(end=0.001, start=1)"]);
+}

@@ -341,3 +341,19 @@ fn solvers_without_the_metric_are_left_out_and_failed_ones_are_not() {
     let svg = by_precision(&rows, "", "rmse").svg();
     assert!(!svg.contains("ddpm") && svg.contains("No finite value in rk4: f64."), "{svg}");
 }
+
+#[test]
+fn lists_of_levels_for_several_budgets_are_one_curve_by_grid() {
+    let row = |grid: &str, nfe: usize, w2: f64| Row {
+        grid: grid.into(),
+        solver: "ddim".into(),
+        nfe: Some(nfe),
+        steps: nfe,
+        w2: Some(w2),
+        ..Row::default()
+    };
+    let rows =
+        [row("best, 5", 5, 0.1), row("best, 10", 10, 0.01), row("karras", 5, 0.2), row("karras", 10, 0.1)];
+    let svg = by_grid(&rows, "", "w2").svg();
+    assert!(svg.contains(">best</text>") && svg.contains(">karras</text>") && !svg.contains("best, 5"));
+}

@@ -57,7 +57,7 @@ mod tests {
     fn any_text_is_well_formed() {
         assert_eq!(
             escaped("<a b=\"c\">&'\u{1}\n\u{7f}"),
-            "&lt;a b=&quot;c&quot;&gt;&amp;&apos;\u{fffd}&#10;\u{7f}"
+            "&lt;a b=&quot;c&quot;&gt;&amp;&#39;\u{fffd}&#10;\u{7f}"
         );
     }
 }
