@@ -25,13 +25,13 @@ use crate::data::Perturbation;
 use crate::error::{BadInput, Result};
 use crate::grid::Grid;
 use crate::law::Init;
-use crate::metric;
 use crate::record::{OrderRow, Row};
 use crate::results::{Expected, Found, Summary};
-use crate::schedule::{Level, Schedule};
+use crate::schedule::Schedule;
 use crate::solver::{Handle, registry};
 
 mod cell;
+mod check;
 mod data;
 mod expect;
 mod figure;
@@ -44,9 +44,14 @@ mod sampled;
 pub(crate) mod sampler;
 mod spectrum;
 mod subject;
+mod text;
 
-use data::{check_gaussian, read_subject};
+use check::known_names;
+use data::read_subject;
 use ladder::{read_counts, read_grid};
+#[cfg(feature = "candle")]
+pub(crate) use text::read_table;
+use text::{parse_table, read_text};
 
 pub use cell::Cell;
 pub use data::read_images;
@@ -185,10 +190,6 @@ impl Catalogue {
     }
 }
 
-/// Columns whose orders solvers claim. (KL falls with twice the order of W2, `w2_data` tends to what truncation leaves:
-/// a claim says nothing of them.)
-const CLAIMED: &[&str] = &["w2", "strong_error"];
-
 /// The smallest size at which an experiment still means something.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -304,79 +305,6 @@ impl Experiment {
         Ok(experiment)
     }
 
-    /// What only shows when the parts are put together.
-    fn check(&self) -> Result<()> {
-        self.check_modes()?;
-        self.rank.as_ref().map_or(Ok(()), |r| r.check(self)).map_err(|e| e.within("rank"))?;
-        self.figures.iter().try_for_each(|kind| kind.check(self))?;
-        let targets = self.reach.iter().flat_map(|r| &r.targets);
-        if let Some(target) = targets.copied().find(|w2| !(w2.is_finite() && *w2 > 0.0)) {
-            return Err(BadInput::new(
-                "reach.targets",
-                target,
-                "is no error to reach",
-                "give values above 0",
-            ));
-        }
-        let solvers: Vec<&str> = self.solvers.iter().map(|s| s.solver.label.as_str()).collect();
-        let drawn = self.figures.iter().flat_map(FigureKind::solvers).map(|label| ("figure.solvers", label));
-        let compared = self.reach.iter().flat_map(|r| &r.against).map(|label| ("reach.against", label));
-        for (key, label) in compared.chain(drawn) {
-            if !solvers.contains(&label.as_str()) {
-                let fix = config::suggest(label, &solvers);
-                return Err(BadInput::new(key, label, "is not in this experiment", fix));
-            }
-        }
-        unique("metrics", self.metrics.iter().map(String::as_str), "remove one")?;
-        unique("data", self.data.iter().map(|d| d.label.as_str()), "give them different `label`s")?;
-        let models: Vec<String> =
-            self.perturbations.iter().map(|p| cell::data_label("", p.as_ref())).collect();
-        unique("perturb", models.iter().map(String::as_str), "remove one")?;
-        let modes: Vec<String> = self.modes.iter().map(Mode::label).collect();
-        unique("mode", modes.iter().map(String::as_str), "remove one")?;
-        unique("schedule", self.schedules.iter().map(|d| d.label.as_str()), "remove one")?;
-        unique("grid", self.grids.iter().map(|(g, _)| g.label.as_str()), "give them different `label`s")?;
-        unique("init", self.inits.iter().map(|i| i.name()), "remove one")?;
-        let solvers = self.solvers.iter().map(|s| s.solver.label.as_str());
-        unique("solver", solvers, "remove one, change a parameter, or give them different `label`s")?;
-        for (i, expectation) in self.expect.iter().enumerate() {
-            let checked = expectation.check().and_then(|()| expectation.check_names(self));
-            checked.map_err(|e| e.within(&format!("expect[{i}]")))?;
-        }
-        let schedules: Vec<&str> = self.schedules.iter().map(|s| s.label.as_str()).collect();
-        let grids: Vec<&str> = self.grids.iter().map(|(g, _)| g.label.as_str()).collect();
-        for (i, spec) in self.solvers.iter().enumerate() {
-            let within = |key: &str| format!("solver[{i}].{key}");
-            known_names(&spec.schedules, &schedules).map_err(|e| e.within(&within("schedules")))?;
-            known_names(&spec.grids, &grids).map_err(|e| e.within(&within("grids")))?;
-            known_names(&spec.expect.on, &grids).map_err(|e| e.within(&within("expect.on")))?;
-            known_names(spec.expect.order_on.keys(), &grids)
-                .map_err(|e| e.within(&within("expect.order_on")))?;
-        }
-        for (g, (grid, ladder)) in self.grids.iter().enumerate() {
-            let key = if self.grids.len() > 1 { format!("grid[{g}]") } else { "grid".into() };
-            for (s, spec) in self.solvers.iter().enumerate().filter(|(_, spec)| spec.visits(grid)) {
-                for schedule in self.schedules.iter().filter(|s| spec.runs_on(s)) {
-                    for steps in ladder.steps(&spec.solver.value, spec.steps.as_deref()) {
-                        let solver = format!("solver[{s}]");
-                        let levels = grid.value.levels(&schedule.value, steps).map_err(|e| {
-                            let own = e.key() == "steps" && spec.steps.is_some();
-                            e.within(if own { &solver } else { &key })
-                        })?;
-                        check_cost(&spec.solver, levels.len() - 1).map_err(|e| e.within(&solver))?;
-                        check_defined(&spec.solver, schedule, &grid.label, &levels)
-                            .map_err(|e| e.within(&solver))?;
-                        self.data
-                            .iter()
-                            .try_for_each(|d| d.check_range(&levels))
-                            .map_err(|e| e.within(&key))?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Labels of the data as rows have them.
     fn data_labels(&self) -> Vec<String> {
         let each = |d: &Subject| {
@@ -389,62 +317,6 @@ impl Experiment {
     /// Whether cells are run on samples.
     pub fn sampled(&self) -> bool {
         self.modes.iter().any(|m| *m != Mode::Exact)
-    }
-
-    /// Metrics must be those of the modes, and exact laws are for Gaussians.
-    fn check_modes(&self) -> Result<()> {
-        let exact = self.modes.contains(&Mode::Exact);
-        if exact && self.sampled() {
-            let fix = "write one experiment for each";
-            return Err(BadInput::about("mode", "mixes exact laws with samples", fix));
-        }
-        let known: Vec<&str> = if exact { CLAIMED.to_vec() } else { names(metric::SAMPLED) };
-        for (i, metric) in self.metrics.iter().enumerate() {
-            if !known.contains(&metric.as_str()) {
-                let why = if exact {
-                    "is no error whose order solvers claim"
-                } else {
-                    "is not measured on samples"
-                };
-                return Err(BadInput::new(
-                    &format!("metrics[{i}]"),
-                    metric,
-                    why,
-                    config::suggest(metric, &known),
-                ));
-            }
-        }
-        let crooked = self.perturbations.iter().flatten().any(|p| !p.is_affine());
-        if exact && crooked {
-            let fix = "add mode = { monte-carlo = { samples = 10_000 } }";
-            return Err(BadInput::about(
-                "perturb",
-                "makes a model that is not affine and has no exact law",
-                fix,
-            ));
-        }
-        if exact {
-            check_gaussian(&self.data)?;
-        }
-        self.check_lawless()?;
-        Ok(())
-    }
-
-    /// Without data, a network can be held to its own flow alone.
-    fn check_lawless(&self) -> Result<()> {
-        let Some(subject) = self.data.iter().find(|d| d.lawless) else { return Ok(()) };
-        let fix = "name the data that the network was trained on: of = { name = \"digits\" }";
-        if self.inits.contains(&Init::Marginal) {
-            let why = format!("needs the law of the data, which {} does not know", subject.label);
-            return Err(BadInput::new("init", "marginal", why, format!("write init = \"prior\", or {fix}")));
-        }
-        match self.metrics.iter().find(|m| *m != "rmse" && *m != "median_error") {
-            Some(metric) => {
-                let why = format!("needs the law of the data, which {} does not know", subject.label);
-                Err(BadInput::new("metrics", metric, why, format!("leave it out, or {fix}")))
-            }
-            None => Ok(()),
-        }
     }
 
     /// Every run the experiment asks for, in the order of its rows.
@@ -515,90 +387,6 @@ fn is_called(word: &str, label: &str) -> bool {
     word == label || label.split('(').next() == Some(word)
 }
 
-/// Every word must be the name or the label of something in the experiment.
-fn known_names<'a>(words: impl IntoIterator<Item = &'a String>, labels: &[&str]) -> Result<()> {
-    for word in words {
-        if !labels.iter().any(|label| is_called(word, label)) {
-            return Err(BadInput::new("", word, "is not in this experiment", config::suggest(word, labels)));
-        }
-    }
-    Ok(())
-}
-
-/// The table of another file than an experiment, with overridden keys.
-///
-/// # Errors
-/// A file that cannot be read or is not TOML.
-#[cfg(feature = "candle")]
-pub(crate) fn read_table(path: &Path, set: &[String]) -> Result<Table> {
-    parse_table(&read_text(path)?, set).map_err(|e| e.file(path))
-}
-
-fn read_text(path: &Path) -> Result<String> {
-    let unreadable = |why: String, fix: &str| BadInput::about("", why, fix).file(path);
-    let bytes =
-        std::fs::read(path).map_err(|e| unreadable(format!("cannot be read: {e}"), &nearest(path)))?;
-    String::from_utf8(bytes).map_err(|e| unreadable(format!("is not UTF-8 text: {e}"), "save it as UTF-8"))
-}
-
-/// The file that may be meant by one that cannot be read: of those beside it, that of the nearest name.
-fn nearest(path: &Path) -> String {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let files = files.filter(|f| f.is_file() && f.extension() == path.extension());
-    let name = |p: &Path| p.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let likeness = |f: &Path| strsim::jaro_winkler(&name(f), &name(path));
-    match files.max_by(|a, b| likeness(a).total_cmp(&likeness(b))) {
-        Some(file) if likeness(&file) > 0.8 => format!("did you mean {}?", file.display()),
-        _ => "give the path of an experiment such as experiments/01-convergence.toml".into(),
-    }
-}
-
-fn parse_table(text: &str, set: &[String]) -> Result<Table> {
-    let mut table: Table = text.parse().map_err(|e: toml::de::Error| not_toml(&e, text))?;
-    for assignment in set {
-        override_key(&mut table, assignment)?;
-    }
-    Ok(table)
-}
-
-/// A TOML syntax error, at its line.
-fn not_toml(e: &toml::de::Error, text: &str) -> BadInput {
-    let line = |at: usize| format!(" at line {}", text[..at.min(text.len())].matches('\n').count() + 1);
-    let place = e.span().map_or(String::new(), |span| line(span.start));
-    BadInput::about(
-        "",
-        format!("is not valid TOML{place}: {}", e.message()),
-        "see the contract in the README",
-    )
-}
-
-/// `a.b=value`: the value is TOML if it parses as such, else a string.
-fn override_key(table: &mut Table, assignment: &str) -> Result<()> {
-    let named = |(path, _): &(&str, &str)| path.split('.').all(|part| !part.trim().is_empty());
-    let Some((path, text)) = assignment.split_once('=').filter(named) else {
-        return Err(BadInput::new("--set", assignment, "is not KEY=VALUE", "write data.spectrum=file.csv"));
-    };
-    let value = config::value(text).unwrap_or_else(|| Value::String(text.into()));
-    let (outer, last) = path.trim().rsplit_once('.').map_or((None, path.trim()), |(o, l)| (Some(o), l));
-    let mut here = table;
-    for part in outer.iter().flat_map(|o| o.split('.')) {
-        here = match here.get_mut(part) {
-            Some(Value::Table(inner)) => inner,
-            _ => {
-                return Err(BadInput::new(
-                    "--set",
-                    assignment,
-                    format!("names {part:?}, which is no table of the file"),
-                    "name an existing table",
-                ));
-            }
-        };
-    }
-    here.insert(last.into(), value);
-    Ok(())
-}
-
 /// Reads one value, or every value of an array, and says which was wrong.
 fn each<T>(key: &str, value: Value, read: impl Fn(Value) -> Result<T>) -> Result<Vec<T>> {
     match value {
@@ -610,21 +398,6 @@ fn each<T>(key: &str, value: Value, read: impl Fn(Value) -> Result<T>) -> Result
             .collect(),
         one => Ok(vec![read(one).map_err(|e| e.within(key))?]),
     }
-}
-
-fn unique<'a>(key: &str, labels: impl Iterator<Item = &'a str>, fix: &str) -> Result<()> {
-    let mut seen = std::collections::BTreeMap::new();
-    for (i, label) in labels.enumerate() {
-        if let Some(first) = seen.insert(label, i) {
-            return Err(BadInput::new(
-                &format!("{key}[{i}]"),
-                label,
-                format!("has the same name as {key}[{first}]"),
-                fix,
-            ));
-        }
-    }
-    Ok(())
 }
 
 fn names(list: &[(&'static str, &'static str)]) -> Vec<&'static str> {
@@ -672,41 +445,4 @@ fn read_solver(mut value: Value, folder: &Path, quick: Option<&[usize]>) -> Resu
         grids: grids?,
         expect,
     })
-}
-
-/// More draws than a probe can hold rows for, or than anyone waits for.
-const MOST_DRAWS: usize = 200_000;
-
-fn check_cost(solver: &Named<Handle>, steps: usize) -> Result<()> {
-    let draws = solver.value.draws(steps);
-    if draws > MOST_DRAWS {
-        return Err(BadInput::about(
-            "",
-            format!("({}) would ask for {draws} noises in {steps} steps", solver.label),
-            format!("stay below {MOST_DRAWS}"),
-        ));
-    }
-    Ok(())
-}
-
-fn check_defined(
-    solver: &Named<Handle>,
-    schedule: &Named<Schedule>,
-    grid: &str,
-    levels: &[Level],
-) -> Result<()> {
-    let rises = levels[0].kappa() < levels[levels.len() - 1].kappa();
-    let what = format!("({}) is not defined on schedule {} with grid {grid}", solver.label, schedule.label);
-    if rises != solver.value.forward() {
-        let fix = if rises {
-            "swap start and end: samplers run from noise to data"
-        } else {
-            "swap start and end: forward chains run from data to noise"
-        };
-        return Err(BadInput::about("", what, fix));
-    }
-    solver
-        .value
-        .check_grid(&schedule.value, levels)
-        .map_err(|why| BadInput::about("", format!("{what}: {why}"), ""))
 }

@@ -19,6 +19,9 @@
 //!   [`order::fit`]: how fast it gets there; [`strong`]: how far single paths are from their equation's.
 //! - [`certify::certify`]: all that a solver claims of these, measured.
 //! - [`experiment::Experiment`]: a question in TOML, and what is expected of the answer.
+//! - [`compare::compare`]: did results get worse? [`race::Race`]: one solver against others; [`optimise`]: the levels at
+//!   which a solver errs least; [`report::Report`]: results as pages.
+//! - [`bench::Bench`]: the command line, with solvers of your own.
 //!
 //! # Example
 //! How many steps does DDIM need for the accuracy that Heun's method has with 32?

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Experiment, Named, is_called, known_names, rank};
+use super::check::known_names;
+use super::{Experiment, Named, is_called, rank};
 use crate::config::suggest;
 use crate::error::{BadInput, Result};
 use crate::metric;

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::data::stem;
-use super::{parse_table, spectrum};
+use super::spectrum;
+use super::text::parse_table;
 use crate::config::{self, suggest};
 use crate::error::{BadInput, Result};
 use crate::solver::Handle;

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use toml::Value;
 
+use super::check::check_defined;
 use super::ladder::{Ladder, read_grid};
-use super::{Subject, check_defined, data, read_schedule};
+use super::{Subject, data, read_schedule};
 use crate::error::Result;
 use crate::experiment::Named;
 use crate::grid::{Grid, KarrasFinal};
