@@ -181,8 +181,15 @@ fn from_tables(folder: &Path) -> HashMap<String, Finished> {
     let sampled = SampledRow::cells(read_csv(&folder.join("sampled.csv")).unwrap_or_default());
     let timings: Vec<Timing> = read_csv(&folder.join("timing.csv")).unwrap_or_default();
     let timings: HashMap<String, Timing> = timings.into_iter().map(|t| (t.key.clone(), t)).collect();
-    let pair = |row: Row| Some((row.key.clone(), Finished::new(row.clone(), timings.get(&row.key)?.clone())));
-    exact.into_iter().filter(Row::is_sealed).chain(sampled).filter_map(pair).collect()
+    // (A repository of results holds no timings.)
+    let timing = |row: &Row| timings.get(&row.key).cloned().unwrap_or_else(|| unknown(row));
+    let pair = |row: Row| (row.key.clone(), Finished::new(row.clone(), timing(&row)));
+    exact.into_iter().filter(Row::is_sealed).chain(sampled).map(pair).collect()
+}
+
+/// The timing of a row that has lost its own.
+fn unknown(row: &Row) -> Timing {
+    Timing { key: row.key.clone(), ..Timing::default() }
 }
 
 /// What the program was built with, beyond what it always has.

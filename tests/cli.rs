@@ -554,3 +554,14 @@ fn a_solver_confined_to_some_grids_runs_on_no_other() {
     let heun: Vec<&str> = rows.iter().filter(|r| &r[5] == "heun").map(|r| &r[3]).collect();
     assert_eq!(heun, ["uniform-t(end=0.001, start=1)"]);
 }
+
+#[test]
+fn results_that_came_without_their_timings_are_not_computed_again() {
+    let bench = Bench::new(&[("small.toml", SMALL)]);
+    bench.run("run small.toml");
+    let (table, manifest) = (bench.text("results/small/exact.csv"), bench.text("results/small/manifest.toml"));
+    fs::remove_file(bench.path("results/small/timing.csv")).expect("removed");
+    bench.runs("run small.toml", 0);
+    assert_eq!(bench.text("results/small/exact.csv"), table);
+    assert_eq!(bench.text("results/small/manifest.toml"), manifest);
+}

@@ -87,7 +87,7 @@ impl Browser {
     fn until(&self, condition: &str) {
         let start = Instant::now();
         while self.js(&format!("return Boolean({condition})")) != json!(true) {
-            assert!(start.elapsed() < Duration::from_secs(20), "never: {condition}");
+            assert!(start.elapsed() < Duration::from_secs(60), "never: {condition}");
             std::thread::sleep(Duration::from_millis(30));
         }
     }

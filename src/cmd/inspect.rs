@@ -213,7 +213,7 @@ impl Report {
         } else {
             rows.push(["order", "condition", "gives", "should be", "off by"].map(String::from));
             for c in &self.conditions {
-                let numbers = [format!("{:.9}", c.got), format!("{:.9}", c.want), off(c.off)];
+                let numbers = [format!("{:.9}", c.got + 0.0), format!("{:.9}", c.want), off(c.off)];
                 let [got, want, off] = numbers;
                 rows.push([c.order.to_string(), c.what.clone(), got, want, off]);
             }
