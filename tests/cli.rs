@@ -559,7 +559,8 @@ fn a_solver_confined_to_some_grids_runs_on_no_other() {
 fn results_that_came_without_their_timings_are_not_computed_again() {
     let bench = Bench::new(&[("small.toml", SMALL)]);
     bench.run("run small.toml");
-    let (table, manifest) = (bench.text("results/small/exact.csv"), bench.text("results/small/manifest.toml"));
+    let (table, manifest) =
+        (bench.text("results/small/exact.csv"), bench.text("results/small/manifest.toml"));
     fs::remove_file(bench.path("results/small/timing.csv")).expect("removed");
     bench.runs("run small.toml", 0);
     assert_eq!(bench.text("results/small/exact.csv"), table);

@@ -197,3 +197,16 @@ fn what_cannot_be_optimised_is_refused_and_nothing_is_written() {
         assert!(!Path::new(out).exists(), "{words:?} wrote");
     }
 }
+
+/// Errors that argmin 0.11 finds on the same problems, by L-BFGS (More and Thuente's line search) and by Nelder and Mead's
+/// method, from 15 and 5 starts: both agree to seven digits.
+#[test]
+fn other_optimisers_find_the_same_levels() {
+    for (name, steps, error) in
+        [("ddim", 5, 4.884047e-1), ("ddim", 10, 2.572122e-1), ("dpmpp-2m", 5, 3.310642e-3)]
+    {
+        let problem = Problem::new(solver(name), steps, vec![images(32)], Objective::W2).expect("a problem");
+        let found = best(&problem).error;
+        assert!((found / error - 1.0).abs() < 2e-7, "{name}, {steps} steps: {found:e}");
+    }
+}
