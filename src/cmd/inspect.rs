@@ -7,7 +7,7 @@ use toml::Table;
 
 use super::certify::from_label;
 use super::sample::table;
-use super::{Status, print, print_json, say};
+use super::{Status, aligned, print, print_json, say};
 use crate::error::{BadInput, Result};
 use crate::experiment::{file, sampler};
 use crate::grid::Grid;
@@ -246,15 +246,4 @@ impl Report {
 
 fn off(x: f64) -> String {
     if x == 0.0 { "0".into() } else { format!("{x:.1e}") }
-}
-
-/// Columns side by side.
-fn aligned(rows: &[[String; 5]]) -> String {
-    let width = |j: usize| rows.iter().map(|row| row[j].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..5).map(width).collect();
-    let line = |row: &[String; 5]| {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, w)| format!("{cell:w$}")).collect();
-        format!("{}\n", cells.join("  ").trim_end())
-    };
-    rows.iter().map(line).collect()
 }

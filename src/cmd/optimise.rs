@@ -7,7 +7,7 @@ use serde::Serialize;
 use toml::Value;
 
 use super::certify::from_label;
-use super::{Status, print, print_json, program, say};
+use super::{Status, aligned, print, print_json, program, say};
 use crate::config;
 use crate::error::{BadInput, Result};
 use crate::optimise::compare::{self, Found, GRIDS, Score};
@@ -235,20 +235,10 @@ fn table(problem: &Problem, best: &Optimum, scores: &[Score]) -> String {
         row.push(score.note.clone());
         rows.push(row);
     }
-    let columns = rows[0].len();
-    let widths: Vec<usize> =
-        (0..columns).map(|k| rows.iter().map(|row| row[k].chars().count()).max().unwrap_or(0)).collect();
-    for row in &rows {
-        let padded = row.iter().enumerate().map(|(k, cell)| match widths.get(k) {
-            Some(width) => format!("{cell:width$}"),
-            None => cell.clone(),
-        });
-        line(padded.collect::<Vec<_>>().join("  "));
-    }
-    line(
-        "*: fitted to. gain: the best rule's error over the optimised grid's; below 1 the grid loses.".into(),
-    );
-    line("Elsewhere the grid keeps its places in lambda between that problem's own ends.".into());
+    text.push_str(&aligned(&rows));
+    let mut line = |words: &str| text.push_str(&format!("{words}\n"));
+    line("*: fitted to. gain: the best rule's error over the optimised grid's; below 1 the grid loses.");
+    line("Elsewhere the grid keeps its places in lambda between that problem's own ends.");
     text
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::certify::from_label;
-use super::{CELLS, Status, print, print_json, program, progress, say};
+use super::{CELLS, Status, aligned, print, print_json, program, progress, say};
 use crate::error::{BadInput, Result};
 use crate::parallel;
 use crate::plot;
@@ -290,19 +290,6 @@ fn calls(found: &Found, labels: &[String]) -> Vec<Vec<String>> {
         rows.push(row);
     }
     rows
-}
-
-fn aligned(rows: &[Vec<String>]) -> String {
-    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |k: usize| rows.iter().filter_map(|r| r.get(k)).map(|c| c.chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..count).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(c, w)| format!("{c:w$}")).collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What is said of an experiment's results on a terminal.
 
-use super::{Status, say, warn};
+use super::{Status, aligned, say, warn};
 use crate::experiment::Experiment;
 use crate::record::{OrderRow, RankRow, Row};
 use crate::results::{Expected, Found, Summary};
@@ -12,13 +12,7 @@ pub(super) fn table(experiment: &Experiment, rows: &[Row], orders: &[OrderRow]) 
     let mut lines = vec![["solver", "order", "claimed", "verdict", "error at N", "why"].map(String::from)];
     let mut place = String::new();
     let flush = |lines: &mut Vec<[String; 6]>, text: &mut String| {
-        let width = |k: usize| lines.iter().map(|l| l[k].chars().count()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..6).map(width).collect();
-        for line in lines.iter() {
-            let cells: Vec<String> = line.iter().zip(&widths).map(|(c, w)| format!("{c:w$}")).collect();
-            text.push_str(cells.join("  ").trim_end());
-            text.push('\n');
-        }
+        text.push_str(&aligned(lines));
         lines.truncate(1);
     };
     for order in orders {
