@@ -27,7 +27,7 @@ status=0
 only=()
 for file in "${experiments[@]}"; do only+=(--only "$(basename "$file" .toml)"); done
 formats=(--format text --format "junit=$out/gate.xml" --format "json=$out/gate.json")
-[ -z "${GITHUB_ACTIONS:-}" ] || formats+=(--format github)
+[ -z "${GITHUB_ACTIONS:-}" ] || formats+=(--format github --format "markdown=$out/gate.md")
 compared=0
 "${program[@]}" compare "$baseline" "$out" "${only[@]}" "${formats[@]}" "${options[@]}" || compared=$?
 [ "$compared" -eq 0 ] || exit "$compared"
