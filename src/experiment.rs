@@ -26,7 +26,7 @@ use crate::error::{BadInput, Result};
 use crate::grid::Grid;
 use crate::law::Init;
 use crate::record::{OrderRow, Row};
-use crate::results::{Expected, Found, Summary};
+use crate::results::{Claim, Expected, Found, Summary, Tables};
 use crate::schedule::Schedule;
 use crate::solver::{Handle, registry};
 
@@ -43,6 +43,7 @@ mod rank;
 mod sampled;
 pub(crate) mod sampler;
 mod spectrum;
+mod study;
 mod subject;
 mod text;
 
@@ -60,6 +61,7 @@ pub use flows::Flows;
 pub use ladder::Ladder;
 pub use mode::Mode;
 pub use rank::Rank;
+pub use study::{Asked, Scale, StudyExpectation, StudyFigure, StudyFile};
 pub use subject::{Pictures, Subject};
 
 pub use expect::{Expectation, Outcome, SolverExpectation};
@@ -97,6 +99,8 @@ pub struct Experiment {
     pub rank: Option<Rank>,
     /// Figures to draw; the first is `figure.svg`.
     pub figures: Vec<FigureKind>,
+    /// What is claimed of its subject.
+    pub claims: Vec<Claim>,
     /// Whether the `quick` table has cut it down: expectations on cells that are left out then stay open.
     pub reduced: bool,
 }
@@ -145,6 +149,8 @@ struct Raw {
     rank: Option<Rank>,
     catalogue: Option<Catalogue>,
     figure: Option<Value>,
+    #[serde(default, rename = "claim")]
+    claims: Vec<Claim>,
     quick: Option<Quick>,
 }
 
@@ -289,6 +295,7 @@ impl Experiment {
             metrics: Vec::new(),
             reach: raw.reach,
             rank: raw.rank,
+            claims: raw.claims,
             reduced: quick.is_some(),
             figures: match raw.figure {
                 None => vec![FigureKind::default_kind()],
@@ -357,19 +364,39 @@ impl Experiment {
 
     /// The words of the experiment, with what became of every expectation.
     pub fn summary(&self, rows: &[Row], orders: &[OrderRow]) -> Summary {
-        let expected = |outcome| match outcome {
-            Outcome::Met(text) => Expected { verdict: Found::Met, text },
-            Outcome::Open(text) => Expected { verdict: Found::Open, text },
-            Outcome::Failed(text) => Expected { verdict: Found::Failed, text },
-        };
+        let mut outcomes = self.outcomes(rows, orders);
+        if !self.claims.is_empty() {
+            let tables = Tables { rows: rows.to_vec(), orders: orders.to_vec(), ..Tables::default() };
+            outcomes.extend(claimed(&self.claims, &tables, self.reduced));
+        }
         Summary {
             name: self.name.clone(),
             question: self.question.clone(),
             analysis: self.analysis.clone(),
-            figures: Vec::new(),
-            expectations: self.outcomes(rows, orders).into_iter().map(expected).collect(),
+            ..summary_of(outcomes, &self.claims)
         }
     }
+}
+
+/// What became of expectations, and claims as they are written.
+fn summary_of(outcomes: Vec<Outcome>, claims: &[Claim]) -> Summary {
+    let expected = |outcome| match outcome {
+        Outcome::Met(text) => Expected { verdict: Found::Met, text },
+        Outcome::Open(text) => Expected { verdict: Found::Open, text },
+        Outcome::Failed(text) => Expected { verdict: Found::Failed, text },
+    };
+    let expectations = outcomes.into_iter().map(expected).collect();
+    Summary { expectations, claims: claims.to_vec(), ..Summary::default() }
+}
+
+/// Numbers that claims ask for and the results do not have; a run that was cut down need not have them.
+fn claimed(claims: &[Claim], tables: &Tables, reduced: bool) -> Vec<Outcome> {
+    let own = claims.iter().flat_map(|c| c.numbers.iter().map(move |n| (c, n)));
+    let missing = own.filter(|(_, n)| n.experiment.is_none() && !reduced).filter_map(|(claim, number)| {
+        let why = number.look_up(tables).err()?;
+        Some(Outcome::Failed(format!("claim {}: {why}", claim.id)))
+    });
+    missing.collect()
 }
 
 impl SolverSpec {

@@ -83,4 +83,5 @@ pub mod schedule;
 pub mod solver;
 pub mod state;
 pub mod strong;
+pub mod study;
 pub mod suite;

@@ -21,6 +21,17 @@ use crate::solver::Claim;
 
 pub mod noisy;
 
+/// The least-squares slope of `ln |y|` on `ln x`; none of fewer than two places, or where a number has no logarithm.
+pub fn log_slope(points: &[(f64, f64)]) -> Option<f64> {
+    let logs: Vec<(f64, f64)> = points.iter().map(|(x, y)| (x.ln(), y.abs().ln())).collect();
+    let n = logs.len() as f64;
+    let mean = |f: fn(&(f64, f64)) -> f64| logs.iter().map(f).sum::<f64>() / n;
+    let (x, y) = (mean(|p| p.0), mean(|p| p.1));
+    let across: f64 = logs.iter().map(|p| (p.0 - x).powi(2)).sum();
+    let slope = logs.iter().map(|p| (p.0 - x) * (p.1 - y)).sum::<f64>() / across;
+    slope.is_finite().then_some(slope)
+}
+
 /// A claimed order holds if the measured one, and the last local one, are within this of it.
 pub const TOLERANCE: f64 = 0.05;
 /// Errors of up to this many times the given round-off may be nothing else.

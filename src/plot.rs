@@ -18,6 +18,7 @@ mod bars;
 mod bitmap;
 mod chart;
 mod contour;
+mod curves;
 mod field;
 mod floor;
 mod guides;
@@ -26,6 +27,7 @@ mod loss;
 mod map;
 mod panel;
 mod paths;
+mod pictures;
 mod plane;
 mod race;
 mod ranks;
@@ -40,10 +42,12 @@ use std::path::Path;
 
 use crate::record::{OrderRow, Row, write_atomically};
 use chart::{Across, Chart, Up};
+pub use curves::{Along, Looks, curves};
 pub use field::field;
 pub use loss::loss;
 pub use map::amplification;
 pub use paths::{PathsOf, paths};
+pub use pictures::pictures;
 pub use race::race;
 pub use ranks::ranks;
 pub use sampled::{by_grid, by_precision, perturbation};
@@ -262,6 +266,7 @@ fn chart(title: &str) -> Chart {
         y_title: axis_title("w2"),
         panels: Vec::new(),
         slopes: false,
+        frame: None,
     }
 }
 

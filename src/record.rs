@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::{BadInput, Result};
 use crate::metric::Estimate;
 
+mod measured;
 mod ranks;
 
+pub use measured::{MeasuredRow, Part, TileRow};
 pub use ranks::{Comparison, Pair, RankRow, RankedError};
 
 /// Columns that hold one number.

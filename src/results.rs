@@ -10,13 +10,17 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{BadInput, Result};
-use crate::record::{Measure, Row, SampledRow, Timing, read_csv, write_atomically};
+use crate::record::{Measure, Part, Row, SampledRow, Timing, read_csv, write_atomically};
 
+mod claim;
 mod summary;
 
+pub(crate) use claim::short;
+pub use claim::{Claim, Pick, Tables, Verdict};
 pub use summary::{Expected, Found, Summary};
 
 /// A finished cell: its numbers and how long they took.
@@ -37,12 +41,58 @@ impl Finished {
     }
 }
 
+/// What a journal keeps: cells of an experiment, parts of a study.
+pub trait Keep: Clone + Serialize + DeserializeOwned {
+    /// Its content key.
+    fn key(&self) -> &str;
+
+    /// What the tables of a folder hold of it: rows that have not been edited.
+    fn from_tables(folder: &Path) -> Vec<Self>;
+
+    /// As it was before it was written to a journal.
+    fn restored(self) -> Self {
+        self
+    }
+}
+
+impl Keep for Finished {
+    fn key(&self) -> &str {
+        &self.row.key
+    }
+
+    fn from_tables(folder: &Path) -> Vec<Self> {
+        let exact: Vec<Row> = read_csv(&folder.join("exact.csv")).unwrap_or_default();
+        let sampled = SampledRow::cells(read_csv(&folder.join("sampled.csv")).unwrap_or_default());
+        let timings: Vec<Timing> = read_csv(&folder.join("timing.csv")).unwrap_or_default();
+        let timings: HashMap<String, Timing> = timings.into_iter().map(|t| (t.key.clone(), t)).collect();
+        // (A repository of results holds no timings.)
+        let timing = |row: &Row| timings.get(&row.key).cloned().unwrap_or_else(|| unknown(row));
+        let finished = |row: Row| Finished::new(row.clone(), timing(&row));
+        exact.into_iter().filter(Row::is_sealed).chain(sampled).map(finished).collect()
+    }
+
+    fn restored(self) -> Self {
+        Finished { row: Row { measures: self.measures.clone(), ..self.row }, ..self }
+    }
+}
+
+impl Keep for Part {
+    fn key(&self) -> &str {
+        &self.key
+    }
+
+    fn from_tables(folder: &Path) -> Vec<Self> {
+        let rows = read_csv(&folder.join("measured.csv")).unwrap_or_default();
+        Part::from_rows(rows, read_csv(&folder.join("pictures.csv")).unwrap_or_default())
+    }
+}
+
 /// A folder that one run at a time writes to.
 #[derive(Debug)]
-pub struct Store {
+pub struct Store<T = Finished> {
     folder: PathBuf,
     journal: Mutex<File>,
-    finished: HashMap<String, Finished>,
+    finished: HashMap<String, T>,
     resumed: bool,
 }
 
@@ -64,7 +114,7 @@ pub(crate) fn has_more_source() {
     });
 }
 
-impl Store {
+impl<T: Keep> Store<T> {
     /// Opens (or makes) a folder and takes over what earlier runs of the same source finished there, unless `fresh`.
     ///
     /// # Errors
@@ -101,7 +151,7 @@ impl Store {
             text.clear();
         } else {
             finished = from_tables(folder);
-            finished.extend(from_journal(&text).into_iter().map(|f| (f.row.key.clone(), f)));
+            finished.extend(from_journal(&text).into_iter().map(|f: T| (f.key().to_string(), f)));
         }
         // A torn last line must not run into the next one.
         if text.last().is_some_and(|b| *b != b'\n') {
@@ -121,16 +171,16 @@ impl Store {
         self.resumed
     }
 
-    /// A cell that was finished before, by its content key.
-    pub fn get(&self, key: &str) -> Option<&Finished> {
+    /// A cell or part that was finished before, by its content key.
+    pub fn get(&self, key: &str) -> Option<&T> {
         self.finished.get(key)
     }
 
-    /// Writes a finished cell down.
+    /// Writes a finished cell or part down.
     ///
     /// # Errors
     /// The file system's own.
-    pub fn add(&self, cell: &Finished) -> std::io::Result<()> {
+    pub fn add(&self, cell: &T) -> std::io::Result<()> {
         let line = to_line(cell);
         self.journal.lock().expect("no panic while writing").write_all(line.as_bytes())
     }
@@ -151,7 +201,7 @@ impl Store {
     }
 }
 
-fn to_line(cell: &Finished) -> String {
+fn to_line(cell: &impl Keep) -> String {
     let body = serde_json::to_string(&(source(), cell)).expect("plain values");
     format!("{} {body}\n", checksum(&body))
 }
@@ -161,30 +211,22 @@ fn checksum(body: &str) -> String {
 }
 
 /// Whole lines of this source; torn, foreign or damaged ones are as if they had not been written.
-fn from_journal(text: &[u8]) -> Vec<Finished> {
-    let whole = |line: &[u8]| -> Option<Finished> {
+fn from_journal<T: Keep>(text: &[u8]) -> Vec<T> {
+    let whole = |line: &[u8]| -> Option<T> {
         let (sum, body) = std::str::from_utf8(line).ok()?.split_once(' ')?;
-        let (from, cell): (String, Finished) = serde_json::from_str(body).ok()?;
-        let cell = Finished { row: Row { measures: cell.measures.clone(), ..cell.row }, ..cell };
-        (sum == checksum(body) && from == source()).then_some(cell)
+        let (from, one): (String, T) = serde_json::from_str(body).ok()?;
+        (sum == checksum(body) && from == source()).then(|| one.restored())
     };
     text.split(|b| *b == b'\n').filter_map(whole).collect()
 }
 
-/// Rows of finished tables, if they are of this source and have not been edited.
-fn from_tables(folder: &Path) -> HashMap<String, Finished> {
+/// What finished tables hold, if they are of this source.
+fn from_tables<T: Keep>(folder: &Path) -> HashMap<String, T> {
     let manifest = fs::read_to_string(folder.join("manifest.toml")).unwrap_or_default();
     if !manifest.lines().any(|l| l == format!("source = \"{}\"", source())) {
         return HashMap::new();
     }
-    let exact: Vec<Row> = read_csv(&folder.join("exact.csv")).unwrap_or_default();
-    let sampled = SampledRow::cells(read_csv(&folder.join("sampled.csv")).unwrap_or_default());
-    let timings: Vec<Timing> = read_csv(&folder.join("timing.csv")).unwrap_or_default();
-    let timings: HashMap<String, Timing> = timings.into_iter().map(|t| (t.key.clone(), t)).collect();
-    // (A repository of results holds no timings.)
-    let timing = |row: &Row| timings.get(&row.key).cloned().unwrap_or_else(|| unknown(row));
-    let pair = |row: Row| (row.key.clone(), Finished::new(row.clone(), timing(&row)));
-    exact.into_iter().filter(Row::is_sealed).chain(sampled).map(pair).collect()
+    T::from_tables(folder).into_iter().map(|one| (one.key().to_string(), one)).collect()
 }
 
 /// The timing of a row that has lost its own.
@@ -242,7 +284,7 @@ mod tests {
         let (a, b) = (to_line(&cell("a")), to_line(&cell("b")));
         for cut in 1..b.len() {
             let text = format!("{a}{}", &b[..cut]);
-            let read = from_journal(text.as_bytes());
+            let read: Vec<Finished> = from_journal(text.as_bytes());
             // The last byte is the newline, without which the line is still whole.
             let want = if cut + 1 == b.len() { 2 } else { 1 };
             assert_eq!(read.len(), want, "cut at {cut}");
@@ -253,7 +295,7 @@ mod tests {
     #[test]
     fn a_damaged_line_is_dropped() {
         let line = to_line(&cell("a")).replace("1e-1", "2e-1");
-        assert!(from_journal(line.as_bytes()).is_empty());
+        assert!(from_journal::<Finished>(line.as_bytes()).is_empty());
     }
 
     #[test]
@@ -261,7 +303,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path(), false).expect("open");
         store.add(&cell("a")).expect("written");
-        assert!(Store::open(folder.path(), false).is_err(), "one writer at a time");
+        assert!(Store::<Finished>::open(folder.path(), false).is_err(), "one writer at a time");
         drop(store);
         let store = Store::open(folder.path(), false).expect("open");
         assert_eq!(store.get("a"), Some(&cell("a")));

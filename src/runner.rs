@@ -13,6 +13,10 @@ use crate::record::{OrderRow, Row, Timing};
 use crate::results::{Finished, Store};
 use crate::solver::Claim;
 
+mod study;
+
+pub use study::{Studied, run_study};
+
 /// What a run makes.
 #[derive(Clone, Debug)]
 pub struct Results {

@@ -6,11 +6,15 @@ use std::time::{Duration, Instant};
 use super::summary;
 use super::{CELLS, Status, overrides, print, print_json, program, progress, say, whisper};
 use crate::error::{BadInput, Result};
-use crate::experiment::{Experiment, FigureKind, Mode, Named, Size, Subject};
+use crate::experiment::{
+    Asked, Experiment, FigureKind, Mode, Named, Scale, Size, StudyFigure, StudyFile, Subject,
+};
 use crate::geometry::{Field, Paths};
 use crate::monte_carlo::{self, Precision, Sampling};
-use crate::plot::{self, Figure, PathsOf};
-use crate::record::{OrderRow, RankRow, Row, SampledRow, Timing, to_csv};
+use crate::plot::{self, Along, Figure, Looks, PathsOf};
+use crate::record::{
+    MeasuredRow, OrderRow, Part, RankRow, Row, SampledRow, TileRow, Timing, to_csv,
+};
 use crate::results::{self, Store, Summary};
 use crate::schedule::Schedule;
 use crate::{parallel, reach, runner};
@@ -44,10 +48,10 @@ impl Run {
     pub(super) fn go(&self) -> Result<Status> {
         // Everything is read and checked before anything is written.
         let size = if self.quick { Size::Quick } else { Size::Full };
-        let experiments: Vec<Experiment> =
-            self.files.iter().map(|f| Experiment::load(f, &self.set, size)).collect::<Result<_>>()?;
+        let experiments: Vec<Asked> =
+            self.files.iter().map(|f| Asked::load(f, &self.set, size)).collect::<Result<_>>()?;
         for (i, (experiment, file)) in experiments.iter().zip(&self.files).enumerate() {
-            if experiments[..i].iter().any(|e| e.name == experiment.name) {
+            if experiments[..i].iter().any(|e| e.name() == experiment.name()) {
                 return Err(BadInput::about(
                     "",
                     "would write to the folder of another file of the same name",
@@ -57,9 +61,12 @@ impl Run {
             }
         }
         let (mut status, mut all) = (Status::Fine, Vec::new());
-        for experiment in &experiments {
-            let (found, said) =
-                parallel::with_threads(self.threads.map(usize::from), || self.one(experiment))??;
+        for asked in &experiments {
+            let one = || match asked {
+                Asked::Cells(experiment) => self.one(experiment),
+                Asked::Study(file) => self.study(file),
+            };
+            let (found, said) = parallel::with_threads(self.threads.map(usize::from), one)??;
             status = status.and(found);
             all.push(said);
         }
@@ -71,8 +78,7 @@ impl Run {
 
     fn one(&self, experiment: &Experiment) -> Result<(Status, serde_json::Value)> {
         let start = Instant::now();
-        let suffix = if self.quick { "-quick" } else { "" };
-        let store = Store::open(&self.out.join(format!("{}{suffix}", experiment.name)), self.fresh)?;
+        let store: Store = self.open(&experiment.name)?;
         let folder = store.folder().to_path_buf();
         let failed =
             |e: std::io::Error| BadInput::about("", format!("cannot be written: {e}"), "").file(&folder);
@@ -99,25 +105,16 @@ impl Run {
             files.push(("ranks.csv".to_string(), to_csv(&ranks).into_bytes()));
         }
         let mut summary = experiment.summary(&rows, &results.orders);
-        for (i, kind) in experiment.figures.iter().enumerate() {
-            let (name, figure) = (kind.name(), draw(kind, experiment, &rows, &results.orders));
-            let stem = match files.iter().filter(|(f, _)| f.starts_with(name) && f.ends_with(".svg")).count()
-            {
-                _ if i == 0 => "figure".to_string(),
-                0 => name.to_string(),
-                n => format!("{name}-{}", n + 1),
-            };
-            files.push((format!("{stem}.svg"), figure.svg().into_bytes()));
-            files.push((format!("{stem}.png"), figure.png()));
-            summary.figures.push(stem);
-        }
+        let figures = experiment.figures.iter();
+        let figures = figures.map(|kind| (kind.name(), draw(kind, experiment, &rows, &results.orders)));
+        summary.figures = add_figures(&mut files, figures);
         files.push((Summary::FILE.to_string(), summary.to_toml().into_bytes()));
         // A rerun that computed nothing says nothing new about where the numbers come from, unless it ends a
         // run that was killed before it could say so.
         if results.computed > 0 || store.resumed() {
             files.push((
                 "manifest.toml".to_string(),
-                results::manifest(&self.command(experiment)).into_bytes(),
+                results::manifest(&self.command(&experiment.name)).into_bytes(),
             ));
         }
         store.finish(&files).map_err(failed)?;
@@ -125,7 +122,7 @@ impl Run {
         if !self.json {
             print(&summary::table(experiment, &rows, &results.orders));
         }
-        let found = summary::report(experiment, &summary, false);
+        let found = summary::report(&summary, false);
         let (done, all) = (results.computed, rows.len());
         say(&format!("{}: {done} of {all} cells computed, results in {}", experiment.name, folder.display()));
         slowest(&results, start.elapsed());
@@ -141,13 +138,99 @@ impl Run {
         Ok((found, said))
     }
 
+    fn study(&self, file: &StudyFile) -> Result<(Status, serde_json::Value)> {
+        let start = Instant::now();
+        let store: Store<Part> = self.open(&file.name)?;
+        let folder = store.folder().to_path_buf();
+        let failed =
+            |e: std::io::Error| BadInput::about("", format!("cannot be written: {e}"), "").file(&folder);
+        let bar = progress(file.parts().len() as u64, CELLS).with_message(file.name.clone());
+        let found = runner::run_study(file, Some(&store), &|| bar.inc(1)).map_err(failed)?;
+        bar.finish_and_clear();
+
+        let (rows, tiles) = (found.rows(), found.tiles());
+        let mut files = Vec::new();
+        if !rows.is_empty() {
+            files.push(("measured.csv".to_string(), to_csv(&rows).into_bytes()));
+        }
+        if !tiles.is_empty() {
+            files.push(("pictures.csv".to_string(), to_csv(&tiles).into_bytes()));
+        }
+        let mut summary = file.summary(&rows);
+        let figures = file.figures.iter().map(|f| (f.name(), draw_study(f, file, &rows, &tiles)));
+        summary.figures = add_figures(&mut files, figures);
+        files.push((Summary::FILE.to_string(), summary.to_toml().into_bytes()));
+        // Claims alone have no numbers of their own that could have changed.
+        if found.computed > 0 || store.resumed() || !folder.join("manifest.toml").exists() {
+            let manifest = results::manifest(&self.command(&file.name));
+            files.push(("manifest.toml".to_string(), manifest.into_bytes()));
+        }
+        store.finish(&files).map_err(failed)?;
+
+        if !self.json {
+            print(&summary::measured(file, &rows));
+        }
+        let status = summary::report(&summary, false);
+        let (done, all) = (found.computed, found.parts.len());
+        say(&format!("{}: {done} of {all} parts measured, results in {}", file.name, folder.display()));
+        whisper(&format!("  {:.2} s on {} threads", start.elapsed().as_secs_f64(), parallel::threads()));
+        let said = serde_json::json!({
+            "experiment": file.name,
+            "folder": folder,
+            "verdict": if status == Status::Fine { "ok" } else { "failed" },
+            "expectations": summary.expectations,
+            "parts": all,
+            "computed": done,
+        });
+        Ok((status, said))
+    }
+
+    /// The result folder of an experiment.
+    fn open<T: results::Keep>(&self, name: &str) -> Result<Store<T>> {
+        let suffix = if self.quick { "-quick" } else { "" };
+        Store::open(&self.out.join(format!("{name}{suffix}")), self.fresh)
+    }
+
     /// The command that makes these results again, whatever else ran beside them.
-    fn command(&self, experiment: &Experiment) -> String {
-        let file =
-            self.files.iter().find(|f| stem(f) == experiment.name).expect("read from one of the files");
+    fn command(&self, name: &str) -> String {
+        let file = self.files.iter().find(|f| stem(f) == name).expect("read from one of the files");
         let quick = if self.quick { " --quick" } else { "" };
         format!("{} run {}{quick}{}", program(), file.display(), overrides(&self.set))
     }
+}
+
+/// Adds figures under their names, the first as `figure`; their stems.
+fn add_figures(
+    files: &mut Vec<(String, Vec<u8>)>,
+    figures: impl Iterator<Item = (&'static str, Figure)>,
+) -> Vec<String> {
+    let mut stems: Vec<String> = Vec::new();
+    for (name, figure) in figures {
+        let stem = match stems.iter().filter(|s| s.starts_with(name)).count() {
+            _ if stems.is_empty() => "figure".to_string(),
+            0 => name.to_string(),
+            n => format!("{name}-{}", n + 1),
+        };
+        files.push((format!("{stem}.svg"), figure.svg().into_bytes()));
+        files.push((format!("{stem}.png"), figure.png()));
+        stems.push(stem);
+    }
+    stems
+}
+
+fn draw_study(figure: &StudyFigure, file: &StudyFile, rows: &[MeasuredRow], tiles: &[TileRow]) -> Figure {
+    let StudyFigure::Curves { quantities, cases, x, y, orders } = figure else {
+        return plot::pictures(tiles, &file.question);
+    };
+    let known = file.study.as_ref().map_or(&[][..], |s| s.quantities());
+    let along = |name: &String| {
+        let (across, up) = known.iter().find(|q| q.name == name).map_or(("", ""), |q| (q.across, q.up));
+        let up = if up.is_empty() { name } else { up };
+        Along { quantity: name.clone(), across: across.into(), up: up.into() }
+    };
+    let panels: Vec<Along> = quantities.iter().map(along).collect();
+    let looks = Looks { cases, log: (*x == Scale::Log, *y == Scale::Log), orders: *orders };
+    plot::curves(rows, &file.question, &panels, &looks)
 }
 
 /// For those who want to know more: what took the time.

@@ -1,9 +1,9 @@
 //! What is said of an experiment's results on a terminal.
 
 use super::{Status, aligned, say, warn};
-use crate::experiment::Experiment;
-use crate::record::{OrderRow, RankRow, Row};
-use crate::results::{Expected, Found, Summary};
+use crate::experiment::{Experiment, StudyFile};
+use crate::record::{MeasuredRow, OrderRow, RankRow, Row};
+use crate::results::{Expected, Found, Summary, short};
 
 /// The question, for every fit the order, the verdict and the error at the largest step count, and how well rankings were
 /// predicted.
@@ -71,9 +71,27 @@ fn ranks(experiment: &Experiment, rows: &[Row]) -> String {
     if all.is_empty() { String::new() } else { text }
 }
 
-/// Says on stderr which expectations failed or stay open. With `strict`, an open one counts as failed,
-/// unless the experiment was cut down.
-pub(super) fn report(experiment: &Experiment, summary: &Summary, strict: bool) -> Status {
+/// The question of a study and the numbers of no place; of those along something, how many there are.
+pub(super) fn measured(file: &StudyFile, rows: &[MeasuredRow]) -> String {
+    let mut text = format!("# {}: {}\n", file.name, file.question);
+    let mut lines = vec![["quantity", "case", "value"].map(String::from)];
+    for one in rows.chunk_by(|a, b| (&a.quantity, &a.case) == (&b.quantity, &b.case)) {
+        let first = &one[0];
+        let value = match (one.len(), first.x, first.value) {
+            (1, None, Some(value)) => short(value),
+            (1, Some(x), Some(value)) => format!("{} at {}", short(value), short(x)),
+            (n, ..) => format!("{n} numbers"),
+        };
+        lines.push([first.quantity.clone(), first.case.clone(), value]);
+    }
+    if lines.len() > 1 {
+        text.push_str(&aligned(&lines));
+    }
+    text
+}
+
+/// Says on stderr which expectations failed or stay open. With `strict`, an open one counts as failed.
+pub(super) fn report(summary: &Summary, strict: bool) -> Status {
     for Expected { verdict, text } in &summary.expectations {
         match verdict {
             Found::Met => {}
@@ -83,6 +101,6 @@ pub(super) fn report(experiment: &Experiment, summary: &Summary, strict: bool) -
     }
     let count = |found| summary.expectations.iter().filter(|e| e.verdict == found).count();
     let (met, failed, open) = (count(Found::Met), count(Found::Failed), count(Found::Open));
-    say(&format!("{}: {met} expectations met, {failed} failed, {open} open", experiment.name));
-    if failed > 0 || (strict && open > 0 && !experiment.reduced) { Status::Failed } else { Status::Fine }
+    say(&format!("{}: {met} expectations met, {failed} failed, {open} open", summary.name));
+    if failed > 0 || (strict && open > 0) { Status::Failed } else { Status::Fine }
 }

@@ -17,6 +17,9 @@ impl Experiment {
     /// What only shows when the parts are put together.
     pub(super) fn check(&self) -> Result<()> {
         self.check_modes()?;
+        for (i, claim) in self.claims.iter().enumerate() {
+            claim.check().map_err(|e| e.within(&format!("claim[{i}]")))?;
+        }
         self.rank.as_ref().map_or(Ok(()), |r| r.check(self)).map_err(|e| e.within("rank"))?;
         self.figures.iter().try_for_each(|kind| kind.check(self))?;
         let targets = self.reach.iter().flat_map(|r| &r.targets);

@@ -57,6 +57,12 @@ impl Axis {
         Axis { log: false, low, high, ticks: Vec::new() }.with_ticks(ticks, length)
     }
 
+    /// A linear axis around `values`, `length` pixels high.
+    pub fn values(values: &[f64], length: f64) -> Self {
+        let Axis { low, high, .. } = Axis::linear(values, length);
+        Axis { log: false, low, high, ticks: round_steps(low, high, length / 36.0) }
+    }
+
     /// A logarithmic axis around counts, `length` pixels long, lying: labels side by side must not touch.
     pub fn counts(values: &[f64], length: f64) -> Self {
         let (low, high) = range(values);
@@ -101,6 +107,13 @@ impl Axis {
     pub fn errors_across(low: f64, high: f64, length: f64) -> Self {
         let ticks = error_ticks(low, high, length / 36.0);
         Axis { log: true, low, high, ticks: Vec::new() }.with_ticks(ticks, length)
+    }
+
+    /// The same around `values`.
+    pub fn errors_around(values: &[f64], length: f64) -> Self {
+        let (low, high) = range(values);
+        let pad = if high > low { (high / low).powf(0.035) } else { 2.0 };
+        Axis::errors_across(low / pad, high * pad, length)
     }
 
     /// Names every tick, or every second from the last, or every third: as many as fit side by side.

@@ -19,6 +19,8 @@ pub(super) struct Chart {
     pub panels: Vec<Panel>,
     /// Whether slopes in the panels are orders.
     pub slopes: bool,
+    /// Width and height of frames, where their number does not say.
+    pub frame: Option<Point>,
 }
 
 /// The kind of a horizontal axis.
@@ -27,6 +29,8 @@ pub(super) enum Across {
     /// Counts; the axis spans these, or where there are none, the points.
     Counts(Vec<f64>),
     Linear,
+    /// Any numbers above 0, on a logarithmic scale.
+    Log,
     /// Places on a logarithmic scale, and what is written at them.
     Sizes(Vec<(f64, String)>),
     Categories(Vec<String>),
@@ -36,6 +40,8 @@ pub(super) enum Across {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Up {
     Errors,
+    /// Any numbers, on a linear scale.
+    Values,
     Integers { low: f64, high: f64 },
 }
 
@@ -179,11 +185,11 @@ impl Chart {
             7.. if names < 130.0 => 4,
             _ => 3,
         };
-        let width = [560.0, 350.0, 255.0, 210.0][columns - 1];
+        let width = self.frame.map_or([560.0, 350.0, 255.0, 210.0][columns - 1], |f| f.0);
         let labels = y.ticks.iter().map(|t| text_width(&t.label, TICK_SIZE)).fold(0.0, f64::max);
         let lines = |p: &Panel| wrap(&p.title, PANEL_TITLE, width + names).len();
         let names_height = self.panels.iter().map(|p| p.names_height(y)).fold(0.0, f64::max);
-        let least = if columns > 3 { 240.0 } else { 380.0 };
+        let least = self.frame.map_or(if columns > 3 { 240.0 } else { 380.0 }, |f| f.1);
         Layout {
             columns,
             frame: (width, names_height.max(least)),
@@ -199,6 +205,7 @@ impl Chart {
         match &self.x {
             Across::Counts(named) => Axis::counts(if named.is_empty() { &values } else { named }, length),
             Across::Linear => Axis::linear(&values, length),
+            Across::Log => Axis::errors_around(&values, length),
             Across::Sizes(places) => Axis::named(places, length),
             Across::Categories(labels) => Axis::categories(labels, length),
         }
@@ -207,6 +214,11 @@ impl Chart {
     fn y_axis(&self, length: f64) -> Axis {
         match self.y {
             Up::Integers { low, high } => Axis::integers(low, high),
+            Up::Values => {
+                let curves = self.panels.iter().flat_map(|p| &p.curves);
+                let values: Vec<f64> = curves.flat_map(|c| c.drawable(false)).map(|p| p.1).collect();
+                Axis::values(&values, length)
+            }
             Up::Errors => {
                 let (low, high) = error_range(&self.panels);
                 Axis::errors(low, high, length)

@@ -10,7 +10,7 @@ use super::{Figure, chart, circumstances, curve, distinct, error_of, figure, gro
 use crate::record::{Measure, Row};
 
 /// Bars reach so many standard errors to either side; an error within as many of none was not seen.
-const WIDE: f64 = 2.0;
+pub(super) const WIDE: f64 = 2.0;
 /// p-values below this say the same.
 const SIGNIFICANT: f64 = 0.05;
 

@@ -137,6 +137,30 @@ impl Anchor {
 pub(super) const HALF_HEIGHT: f64 = 0.34;
 
 impl Shape {
+    /// The same elsewhere.
+    pub fn moved(self, by: Point) -> Self {
+        let to = |p: Point| (p.0 + by.0, p.1 + by.1);
+        let all = |points: Vec<Point>| points.into_iter().map(to).collect::<Vec<_>>();
+        match self {
+            Shape::Line { points, stroke } => Shape::Line { points: all(points), stroke },
+            Shape::Lines { paths, stroke } => {
+                Shape::Lines { paths: paths.into_iter().map(all).collect(), stroke }
+            }
+            Shape::Fill { corners, colour } => Shape::Fill { corners: all(corners), colour },
+            Shape::Area { loops, colour } => {
+                Shape::Area { loops: loops.into_iter().map(all).collect(), colour }
+            }
+            Shape::Markers { at, marker, radius, colour } => {
+                Shape::Markers { at: all(at), marker, radius, colour }
+            }
+            Shape::Text(text) => Shape::Text(Text { at: to(text.at), ..text }),
+            Shape::Group { series, tooltip, shapes } => {
+                let shapes = shapes.into_iter().map(|s| s.moved(by)).collect();
+                Shape::Group { series, tooltip, shapes }
+            }
+        }
+    }
+
     pub fn line(points: Vec<Point>, stroke: Stroke) -> Self {
         Shape::Line { points, stroke }
     }

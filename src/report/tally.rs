@@ -3,6 +3,7 @@
 use super::read::Section;
 use crate::record::{OrderRow, ReachRow};
 use crate::results::Found;
+pub(super) use crate::results::short;
 
 /// Solvers that a reader looks for first. Others are in the tables.
 const KNOWN: &[&str] = &[
@@ -125,15 +126,6 @@ pub(super) fn place(o: &OrderRow) -> [&str; 5] {
     [&o.data, &o.schedule, &o.grid, &o.init, &o.mode]
 }
 
-/// Three significant digits.
-pub(super) fn short(x: f64) -> String {
-    if x == 0.0 || (1e-2..1e4).contains(&x.abs()) {
-        let digits = if x == 0.0 { 0 } else { (2 - x.abs().log10().floor() as i32).clamp(0, 4) as usize };
-        return format!("{x:.digits$}");
-    }
-    format!("{x:.2e}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,12 +137,6 @@ mod tests {
         assert_eq!(range(&[Some(12.2), None]), "from 12");
         assert_eq!(range(&[Some(12.8), Some(13.4)]), "13");
         assert_eq!(range(&[Some(85.1), Some(115.0)]), "85 to 115");
-    }
-
-    #[test]
-    fn numbers_have_three_digits() {
-        let all = [0.0, 1.0, 0.0123456, 123.4, 1e-5, 123456.0, -2.5].map(short);
-        assert_eq!(all, ["0", "1.00", "0.0123", "123", "1.00e-5", "1.23e5", "-2.50"]);
     }
 
     #[test]

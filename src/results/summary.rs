@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::Claim;
 use crate::config;
 use crate::error::{BadInput, Result};
 
@@ -24,6 +25,9 @@ pub struct Summary {
     /// What was expected, and whether it is so.
     #[serde(default, rename = "expectation")]
     pub expectations: Vec<Expected>,
+    /// What is claimed of its subject.
+    #[serde(default, rename = "claim", skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<Claim>,
 }
 
 /// One expectation.

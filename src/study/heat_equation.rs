@@ -1,0 +1,466 @@
+//! Forward diffusion is the heat equation, with half the Laplacian: `dx = dw` has `dp/dt = (1/2) p_xx` (Fokker-Planck), so
+//! its law is the data's convolved with N(0, t).
+//!
+//! Four routes to one density: the convolution (a closed form for mixtures), cosine series, Crank-Nicolson's finite
+//! differences, particles. Then the limit: pure heat spreads for ever, and only the Ornstein-Uhlenbeck process
+//! `dx = -x/2 dt + dw` tends to N(0, 1). Both are compared at equal noise-to-signal variance
+//! `kappa^2 = sigma^2/alpha^2`, which is `t` for heat and `e^t - 1` for OU: there one law is the other, scaled by alpha.
+
+use std::f64::consts::{PI, TAU};
+
+use serde::Deserialize;
+
+use super::heat::{Cells, Cosines, LineMixture, brownian, density, gain, geometric};
+use crate::batch::Batch;
+use crate::data::CLEAN;
+use crate::data::mixture::Mixture;
+use crate::error::{BadInput, Result};
+use crate::metric::wasserstein::normal_cdf;
+use crate::noise::{Purpose, White};
+use crate::parallel;
+use crate::run::Denoiser;
+use crate::schedule::Level;
+use crate::state::State;
+use crate::study::{Findings, Quantity, Study};
+
+/// Parameters.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HeatEquation {
+    /// Density at time 0.
+    pub data: LineMixture,
+    /// When the routes are compared.
+    pub time: f64,
+    /// The line is cut to `[-half_width, half_width]`, with reflecting ends.
+    pub half_width: f64,
+    /// Numbers of cells.
+    pub cells: Vec<usize>,
+    /// Numbers of particles.
+    pub particles: Vec<usize>,
+    /// Independent runs of each number of particles.
+    pub repeats: usize,
+    /// Euler-Maruyama steps to `time`; exact in law with any number, for `dx = dw`.
+    pub steps: usize,
+    /// Places from `kappa^2 = 1e-2` to `1e3` at which the limit is looked at.
+    pub places: usize,
+    /// Of the particles.
+    pub seed: u64,
+}
+
+impl Default for HeatEquation {
+    fn default() -> Self {
+        HeatEquation {
+            data: LineMixture::default(),
+            time: 1.0,
+            half_width: 16.0,
+            cells: vec![32, 48, 64, 96, 128, 192, 256, 512, 1024, 2048],
+            particles: vec![64, 256, 1024, 4096, 16384, 65536],
+            repeats: 64,
+            steps: 4,
+            places: 21,
+            seed: 1,
+        }
+    }
+}
+
+const DENSITY: &str = "error of the density";
+const PARTICLES: &str = "error of particles";
+const SCATTER: &str = "scatter over its exact expectation";
+const GROWTH: &str = "growth of the variance";
+const W2: &str = "W2 to N(0, 1)";
+const KL: &str = "KL to N(0, 1)";
+const SHAPE: &str = "KL to the Gaussian of its own moments";
+const ENTROPY: &str = "entropy";
+const DE_BRUIJN: &str = "entropy rate over half the Fisher information";
+const CLOCK: &str = "kappa^2 = sigma^2/alpha^2 (t for heat)";
+
+/// Which equation a route solves: the coefficient of the Laplacian.
+const EQUATIONS: [(&str, f64); 2] = [("half the Laplacian", 0.5), ("the whole Laplacian", 1.0)];
+
+impl Study for HeatEquation {
+    const QUANTITIES: &'static [Quantity] = &[
+        Quantity { name: DENSITY, across: "cell width", up: "L1 distance to the convolution with N(0, t)" },
+        Quantity { name: PARTICLES, across: "particles", up: "rms difference of distribution functions" },
+        Quantity { name: SCATTER, across: "particles", up: "6 n E int (F_n - F)^2 dF" },
+        Quantity { name: GROWTH, across: "", up: "(Var x_t - Var x_0)/t" },
+        Quantity { name: W2, across: CLOCK, up: "W2 to N(0, 1)" },
+        Quantity { name: KL, across: CLOCK, up: "KL to N(0, 1), nats" },
+        Quantity { name: SHAPE, across: CLOCK, up: "KL to N(mean, variance), nats" },
+        Quantity { name: ENTROPY, across: CLOCK, up: "entropy, nats" },
+        Quantity { name: DE_BRUIJN, across: "t", up: "(dH/dt)/(I/2)" },
+    ];
+
+    fn check(&self) -> Result<()> {
+        self.data.law().map_err(|e| e.within("data"))?;
+        if !(1e-3..=1e2).contains(&self.time) {
+            return Err(BadInput::new("time", self.time, "is out of range", "give a number from 1e-3 to 1e2"));
+        }
+        // The whole Laplacian spreads twice as fast.
+        let reach = self.data.reach(2.0 * self.time);
+        if !(reach..=1e4).contains(&self.half_width) {
+            let fix = format!("give at least {reach:.1}, nine standard deviations beyond the means");
+            return Err(BadInput::new("half_width", self.half_width, "cuts the density off", fix));
+        }
+        within("cells", &self.cells, 8..=4096)?;
+        within("particles", &self.particles, 2..=1_000_000)?;
+        within("repeats", &[self.repeats], 2..=10_000)?;
+        within("steps", &[self.steps], 1..=1000)?;
+        within("places", &[self.places], 2..=200)
+    }
+
+    fn make_quick(&mut self) {
+        self.cells.retain(|n| *n <= 512);
+        self.particles.retain(|n| *n <= 1024);
+        self.places = self.places.min(11);
+    }
+
+    fn parts(&self) -> Vec<String> {
+        ["densities", "particles", "limit"].map(String::from).into()
+    }
+
+    fn measure(&self, part: &str) -> Findings {
+        let mut found = Findings::default();
+        // Parameters are checked before anything is measured.
+        let Ok(law) = self.data.law() else { return found };
+        match part {
+            "densities" => self.densities(&law, &mut found),
+            "particles" => self.particles(&law, &mut found),
+            _ => self.limit(&law, &mut found),
+        }
+        found
+    }
+}
+
+/// Refuses a list that is empty or has a number out of range.
+fn within(key: &str, list: &[usize], range: std::ops::RangeInclusive<usize>) -> Result<()> {
+    let fix = format!("give whole numbers from {} to {}", range.start(), range.end());
+    match list.iter().find(|n| !range.contains(n)) {
+        Some(n) => Err(BadInput::new(key, n, "is out of range", fix)),
+        None if list.is_empty() => Err(BadInput::about(key, "is empty", fix)),
+        None => Ok(()),
+    }
+}
+
+impl HeatEquation {
+    /// Densities on cells against the closed form, and what each equation does to the variance.
+    fn densities(&self, law: &Mixture, found: &mut Findings) {
+        let rows = parallel::map(&self.cells, |&count| {
+            let cells = Cells { half_width: self.half_width, count };
+            let x = cells.centres();
+            let start = density(law, &brownian(0.0), &x);
+            let want = density(law, &brownian(self.time), &x);
+            let mut rows = Vec::new();
+            for (equation, c) in EQUATIONS {
+                let routes = [
+                    ("cosine series", self.cosine_series(&cells, c, &start)),
+                    ("Crank-Nicolson", self.crank_nicolson(&cells, c, &start)),
+                ];
+                for (route, p) in routes {
+                    let off: f64 = p.iter().zip(&want).map(|(p, w)| (p - w).abs()).sum();
+                    let growth = (variance(&x, &p) - variance(&x, &start)) / self.time;
+                    rows.push((format!("{route}, {equation}"), off * cells.width(), growth));
+                }
+            }
+            (cells.width(), rows)
+        });
+        for (width, rows) in &rows {
+            for (case, off, _) in rows {
+                found.put(DENSITY, case, *width, *off);
+            }
+        }
+        for (case, _, growth) in rows.iter().next_back().iter().flat_map(|r| &r.1) {
+            found.single(GROWTH, case, *growth);
+        }
+    }
+
+    /// `dp/dt = c p_xx` by its exact solution mode by mode: `e^{-c xi^2 t}`.
+    fn cosine_series(&self, cells: &Cells, c: f64, start: &[f64]) -> Vec<f64> {
+        let cosines = Cosines::new(cells.count);
+        let mut modes = cosines.analyse(start);
+        let gains = cells.frequencies().into_iter().map(|xi| gain(xi, 2.0 * c * self.time));
+        modes.iter_mut().zip(gains).for_each(|(mode, gain)| *mode *= gain);
+        cosines.synthesise(&modes)
+    }
+
+    /// `dp/dt = c p_xx` by Crank and Nicolson's method (1947), second order in cells and steps alike; steps are half a cell
+    /// in number, so that one refinement halves both.
+    fn crank_nicolson(&self, cells: &Cells, c: f64, start: &[f64]) -> Vec<f64> {
+        let steps = (2.0 * self.time / cells.width()).ceil();
+        let r = c * (self.time / steps) / cells.width().powi(2);
+        let mut p = start.to_vec();
+        for _ in 0..steps as usize {
+            let right: Vec<f64> = (0..p.len()).map(|i| p[i] + 0.5 * r * second_difference(&p, i)).collect();
+            p = implicit_half_step(0.5 * r, right);
+        }
+        p
+    }
+
+    /// Particles at `time` against the closed form. The mean square of `F_n - F` under `F` is `1/(6n)` for exact samples
+    /// (Cramer and von Mises' statistic), so that not only its fall with n is known but its size.
+    fn particles(&self, law: &Mixture, found: &mut Findings) {
+        for &n in &self.particles {
+            let runs: Vec<u64> = (0..self.repeats as u64).collect();
+            let squares = parallel::map(&runs, |run| {
+                let [_, x] = self.run_particles(law, n, *run, 1.0);
+                EQUATIONS.map(|(_, c)| cramer_von_mises(law, 2.0 * c * self.time, &x))
+            });
+            for (k, (equation, _)) in EQUATIONS.into_iter().enumerate() {
+                let (mean, se) = mean_and_error(squares.iter().map(|s| s[k]));
+                let root = mean.sqrt();
+                let case = format!("particles of dx = dw, {equation}");
+                found.sampled(PARTICLES, case, Some(n as f64), (root, 0.5 * se / root));
+                if k == 0 {
+                    let scale = 6.0 * n as f64;
+                    found.sampled(SCATTER, "dx = dw", Some(n as f64), (scale * mean, scale * se));
+                }
+            }
+        }
+        let n = self.particles.iter().copied().max().unwrap_or(2);
+        for (case, g) in [("particles of dx = dw", 1.0), ("particles of dx = sqrt(2) dw", 2f64.sqrt())] {
+            let [before, after] = self.run_particles(law, n, self.repeats as u64, g);
+            let (m0, _) = mean_and_error(before.iter().copied());
+            let (m1, _) = mean_and_error(after.iter().copied());
+            let grown = |(a, b): (&f64, &f64)| ((b - m1).powi(2) - (a - m0).powi(2)) / self.time;
+            found.sampled(GROWTH, case, None, mean_and_error(before.iter().zip(&after).map(grown)));
+        }
+    }
+
+    /// Start and end of Euler and Maruyama's method on `dx = g dw`.
+    fn run_particles(&self, law: &Mixture, n: usize, run: u64, g: f64) -> [Vec<f64>; 2] {
+        let start: Batch<f64> = law.sample(&CLEAN, self.seed, Purpose::Start, run * n as u64, n);
+        let mut noise = White::of(self.seed, Purpose::Noise);
+        let scale = g * (self.time / self.steps as f64).sqrt();
+        let start = State(start);
+        let mut x = start.0.to_rows();
+        for _ in 0..self.steps {
+            let z = noise.draw(&start).0.to_rows();
+            x.iter_mut().zip(z).for_each(|(x, z)| *x += scale * z);
+        }
+        [start.0.to_rows(), x]
+    }
+
+    /// Where heat and OU lead.
+    fn limit(&self, law: &Mixture, found: &mut Findings) {
+        let kappa2 = geometric(1e-2, 1e3, self.places);
+        let (mean, data_variance) = (law.mean()[0], law.covariance()[(0, 0)]);
+        let third = self.third_cumulant(mean);
+        let rows = parallel::map(&kappa2, |&k| [brownian(k), ornstein_uhlenbeck(k)].map(|at| Seen::at(law, &at)));
+        for (&k, seen) in kappa2.iter().zip(&rows) {
+            for (process, seen) in ["heat", "OU"].into_iter().zip(seen) {
+                found.put(W2, process, k, seen.w2);
+                found.put(KL, process, k, seen.kl);
+                found.put(SHAPE, process, k, seen.shape);
+                found.put(ENTROPY, process, k, seen.entropy);
+            }
+            let variance = data_variance + k;
+            found.put(SHAPE, "k_3^2/(12 v^3)", k, third * third / (12.0 * variance.powi(3)));
+            found.put(ENTROPY, "ln(2 pi e v)/2", k, 0.5 * (1.0 + (TAU * variance).ln()));
+        }
+        let ratios = parallel::map(&kappa2, |&t| entropy_rate(law, t) / (0.5 * Seen::at(law, &brownian(t)).fisher));
+        for (t, ratio) in kappa2.iter().zip(ratios) {
+            found.put(DE_BRUIJN, "heat", *t, ratio);
+        }
+    }
+
+    /// `E (x_0 - mean)^3`, which diffusion leaves alone.
+    fn third_cumulant(&self, mean: f64) -> f64 {
+        let total: f64 = self.data.weights.iter().sum();
+        let parts = self.data.weights.iter().zip(&self.data.means).zip(&self.data.stds);
+        parts.map(|((w, m), s)| w / total * ((m - mean).powi(3) + 3.0 * (m - mean) * s * s)).sum()
+    }
+}
+
+/// `dx = -x/2 dt + dw` at the time when `sigma^2/alpha^2 = kappa2`: `alpha^2 = e^{-t}`.
+fn ornstein_uhlenbeck(kappa2: f64) -> Level {
+    let sigma = (kappa2 / (1.0 + kappa2)).sqrt();
+    Level { t: kappa2.ln_1p(), alpha: 1.0 / (1.0 + kappa2).sqrt(), sigma, f: -0.5, g2: 1.0 }
+}
+
+/// Second difference with reflecting ends, which keeps the total.
+fn second_difference(p: &[f64], i: usize) -> f64 {
+    let left = if i == 0 { p[0] } else { p[i - 1] };
+    let right = p[(i + 1).min(p.len() - 1)];
+    left - 2.0 * p[i] + right
+}
+
+/// Solves `p - r (second difference of p) = right` by elimination.
+fn implicit_half_step(r: f64, mut right: Vec<f64>) -> Vec<f64> {
+    let n = right.len();
+    let mut upper = vec![0.0; n];
+    for i in 0..n {
+        let ends = if i == 0 || i + 1 == n { 1.0 } else { 2.0 };
+        let (above, before) = if i == 0 { (0.0, 0.0) } else { (upper[i - 1], right[i - 1]) };
+        let pivot = 1.0 + ends * r + r * above;
+        upper[i] = -r / pivot;
+        right[i] = (right[i] + r * before) / pivot;
+    }
+    for i in (0..n - 1).rev() {
+        right[i] -= upper[i] * right[i + 1];
+    }
+    right
+}
+
+/// Variance of a density on cells.
+fn variance(x: &[f64], p: &[f64]) -> f64 {
+    let moment = |k: i32| -> f64 { x.iter().zip(p).map(|(x, p)| p * x.powi(k)).sum() };
+    let (mass, mean) = (moment(0), moment(1) / moment(0));
+    moment(2) / mass - mean * mean
+}
+
+/// `int (F_n - F)^2 dF = sum_i (F(x_i) - (i - 1/2)/n)^2/n + 1/(12 n^2)`, of the law after time `t`.
+fn cramer_von_mises(law: &Mixture, t: f64, x: &[f64]) -> f64 {
+    let Some(line) = law.line(&brownian(t)) else { return f64::NAN };
+    let mut sorted = x.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let n = x.len() as f64;
+    let term = |(i, x): (usize, &f64)| (line.cdf(*x) - (i as f64 + 0.5) / n).powi(2);
+    sorted.iter().enumerate().map(term).sum::<f64>() / n + 1.0 / (12.0 * n * n)
+}
+
+/// The mean and its standard error.
+fn mean_and_error(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+    let n = values.clone().count() as f64;
+    let mean = values.clone().sum::<f64>() / n;
+    let square: f64 = values.map(|v| (v - mean).powi(2)).sum();
+    (mean, (square / (n * (n - 1.0))).sqrt())
+}
+
+/// What is looked at of a law.
+struct Seen {
+    w2: f64,
+    kl: f64,
+    shape: f64,
+    entropy: f64,
+    fisher: f64,
+}
+
+/// Nodes an interval of the trapezoidal rule has for the narrowest thing in it: smooth integrands that vanish at both
+/// ends are integrated to round-off.
+const NODES: f64 = 8.0;
+
+impl Seen {
+    fn at(law: &Mixture, at: &Level) -> Self {
+        let marginal = law.marginal(at);
+        let (mean, variance) = (marginal.mean()[0], marginal.covariance()[(0, 0)]);
+        let narrowest = marginal.components().iter().map(|c| c.covariance.matrix(1)[(0, 0)].sqrt());
+        let step = narrowest.fold(1.0, f64::min) / NODES;
+        let reach = 14.0 * variance.sqrt().max(1.0) + mean.abs();
+        let count = (2.0 * reach / step).ceil() as usize;
+        let x: Vec<f64> = (0..=count).map(|i| i as f64 * step - reach).collect();
+        let batch = Batch::from_rows(1, x.clone());
+        let logs = law.log_density(&batch, at);
+        let scores = law.score(&State(batch), at).0.to_rows();
+        let normal = |x: f64, m: f64, v: f64| -0.5 * ((x - m).powi(2) / v + (TAU * v).ln());
+        let sum = |f: &dyn Fn(usize) -> f64| step * (0..x.len()).map(f).sum::<f64>();
+        Seen {
+            w2: w2_to_normal(law, at),
+            kl: sum(&|i| divergence(logs[i], normal(x[i], 0.0, 1.0))),
+            shape: sum(&|i| divergence(logs[i], normal(x[i], mean, variance))),
+            entropy: sum(&|i| -logs[i].exp() * logs[i]),
+            fisher: sum(&|i| logs[i].exp() * scores[i] * scores[i]),
+        }
+    }
+}
+
+/// `p ln(p/q) - p + q` of logarithms of densities: never negative, so that a small KL is a sum without cancellation.
+fn divergence(log_p: f64, log_q: f64) -> f64 {
+    let (p, l) = (log_p.exp(), log_p - log_q);
+    if l.abs() < 0.5 { p * (l + (-l).exp_m1()) } else { p * l - p + log_q.exp() }
+}
+
+/// `W2^2 = E (T(z) - z)^2` with `T` the monotone map of N(0, 1), by the trapezoidal rule.
+fn w2_to_normal(law: &Mixture, at: &Level) -> f64 {
+    let Some(line) = law.line(at) else { return f64::NAN };
+    let step = 0.02;
+    let term = |i: i32| {
+        let z = f64::from(i) * step;
+        let y = if z < 0.0 { line.quantile(normal_cdf(z)) } else { line.upper_quantile(normal_cdf(-z)) };
+        (y - z).powi(2) * (-0.5 * z * z).exp()
+    };
+    ((-425..=425).map(term).sum::<f64>() * step / (2.0 * PI).sqrt()).sqrt()
+}
+
+/// `dH/dt` of `dx = dw`, from entropies alone: a central difference of fourth order.
+fn entropy_rate(law: &Mixture, t: f64) -> f64 {
+    let h = 5e-3 * t;
+    let entropy = |k: f64| Seen::at(law, &brownian(t + k * h)).entropy;
+    (8.0 * (entropy(1.0) - entropy(-1.0)) - (entropy(2.0) - entropy(-2.0))) / (12.0 * h)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quick() -> HeatEquation {
+        let mut study = HeatEquation::default();
+        study.make_quick();
+        study
+    }
+
+    fn value(found: &Findings, quantity: &str, case: &str, x: Option<f64>) -> f64 {
+        let fits = |r: &&crate::study::Measured| r.quantity == quantity && r.case == case && (x.is_none() || r.x == x);
+        found.rows.iter().find(fits).unwrap_or_else(|| panic!("{quantity}, {case}")).value
+    }
+
+    #[test]
+    fn finite_differences_have_order_2_and_series_all_digits() {
+        let found = HeatEquation { cells: vec![256, 512], ..quick() }.measure("densities");
+        let error = |case: &str, n: f64| value(&found, DENSITY, case, Some(32.0 / n));
+        let case = "Crank-Nicolson, half the Laplacian";
+        let order = (error(case, 256.0) / error(case, 512.0)).log2();
+        assert!((order - 2.0).abs() < 0.01, "{order}");
+        assert!(error("cosine series, half the Laplacian", 512.0) < 1e-13);
+        assert!(error("cosine series, the whole Laplacian", 512.0) > 0.1);
+    }
+
+    #[test]
+    fn variance_grows_by_t_under_half_the_laplacian_and_by_2t_under_all_of_it() {
+        let found = quick().measure("densities");
+        for route in ["cosine series", "Crank-Nicolson"] {
+            for (equation, c) in EQUATIONS {
+                let growth = value(&found, GROWTH, &format!("{route}, {equation}"), None);
+                assert!((growth - 2.0 * c).abs() < 1e-10, "{route}, {equation}: {growth}");
+            }
+        }
+    }
+
+    #[test]
+    fn particles_scatter_as_exact_samples_do() {
+        for row in quick().measure("particles").rows.iter().filter(|r| r.quantity == SCATTER) {
+            let error = row.stderr.expect("it is sampled");
+            assert!((row.value - 1.0).abs() < 4.0 * error && error < 0.2, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn distances_of_a_gaussian_are_the_closed_forms() {
+        let one = LineMixture { weights: vec![1.0], means: vec![0.7], stds: vec![0.5] };
+        let law = one.law().unwrap();
+        for at in [brownian(0.1), brownian(30.0), ornstein_uhlenbeck(3.0)] {
+            let (m, v) = (0.7 * at.alpha, at.marginal_variance(0.25));
+            let seen = Seen::at(&law, &at);
+            assert!((seen.w2 - m.hypot(v.sqrt() - 1.0)).abs() < 1e-12, "{}", seen.w2);
+            assert!((seen.kl / (0.5 * (v + m * m - 1.0 - v.ln())) - 1.0).abs() < 1e-12, "{}", seen.kl);
+            assert!((seen.entropy - 0.5 * (1.0 + (TAU * v).ln())).abs() < 1e-12);
+            assert!((seen.fisher * v - 1.0).abs() < 1e-12 && seen.shape.abs() < 1e-14);
+        }
+    }
+
+    #[test]
+    fn ou_is_heat_made_smaller_and_entropy_grows_by_half_the_fisher_information() {
+        let found = quick().measure("limit");
+        for x in geometric(1e-2, 1e3, 11) {
+            let shape = |case: &str| value(&found, SHAPE, case, Some(x));
+            assert!((shape("heat") / shape("OU") - 1.0).abs() < 1e-8, "{x}");
+            assert!((value(&found, DE_BRUIJN, "heat", Some(x)) - 1.0).abs() < 1e-7, "{x}");
+        }
+    }
+
+    #[test]
+    fn parameters_that_cut_the_density_off_are_refused() {
+        assert!(HeatEquation::default().check().is_ok());
+        assert!(HeatEquation { half_width: 5.0, ..Default::default() }.check().is_err());
+        assert!(HeatEquation { particles: vec![1], ..Default::default() }.check().is_err());
+        assert!(HeatEquation { cells: vec![], ..Default::default() }.check().is_err());
+    }
+}

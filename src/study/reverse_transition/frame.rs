@@ -1,0 +1,89 @@
+//! One framework, two processes: DDPM and SMLD from one code path, and which solvers cannot tell them apart.
+//!
+//! With `y = x/alpha` and the clock `kappa = sigma/alpha`, every process `x_t = alpha x_0 + sigma z` is `y = x_0 + kappa z`, and
+//! `dx = f x dt + g dw` is `dy = dB(kappa^2)`: VP and VE are one process in two coordinates. A solver is *invariant* if it
+//! does the same to both.
+
+use crate::data::{Gaussian, Moments};
+use crate::law::{Init, law};
+use crate::metric::w2;
+use crate::schedule::{Clock, Level, Schedule};
+use crate::solver::ancestral::Ancestral;
+use crate::solver::ddim::Ddim;
+use crate::solver::ddpm::{Ddpm, Variance};
+use crate::solver::dpmpp_2m::DpmPp2m;
+use crate::solver::euler_maruyama::EulerMaruyama;
+use crate::solver::exponential_integrator::{ExponentialIntegrator, Frozen};
+use crate::solver::registry::Handle;
+use crate::solver::reverse_diffusion::ReverseDiffusion;
+use crate::solver::runge_kutta::{Euler, Heun};
+use crate::study::Findings;
+
+/// Quantity: distance between a run on VP, divided by alpha, and the same run on VE.
+pub const APART: &str = "vp run from ve run";
+/// Quantity: error of a run.
+pub const ERROR: &str = "w2 of a run";
+
+/// The two schedules, both from `kappa` 50 to 0.01 at the same values of `kappa`.
+pub fn schedules() -> [(&'static str, Schedule); 2] {
+    [
+        ("vp", Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 }),
+        ("ve", Schedule::Ve { sigma_min: 0.01, sigma_max: 50.0 }),
+    ]
+}
+
+/// `n` steps at equal distances in lambda between the ends.
+pub fn levels(schedule: &Schedule, n: usize) -> Vec<Level> {
+    let (first, last) = (50f64.ln(), 0.01f64.ln());
+    (0..=n).map(|i| schedule.at_kappa((first + (last - first) * i as f64 / n as f64).exp())).collect()
+}
+
+/// The solvers compared, with what they freeze or how their noise is scaled where names do not say.
+fn solvers() -> Vec<Handle> {
+    let edm = Clock::Edm;
+    let ddpm = |variance| Handle::new(Ddpm { variance });
+    vec![
+        Handle::new(Ddim { eta: 0.0 }),
+        ddpm(Variance::FixedSmall),
+        Handle::new(DpmPp2m::default()),
+        Handle::new(Heun { clock: edm, ..Heun::default() }),
+        Handle::new(ExponentialIntegrator { frozen: Frozen::Eps, lambda: 1.0 }),
+        ddpm(Variance::FixedLarge),
+        Handle::new(ExponentialIntegrator::default()),
+        Handle::new(Euler::default()),
+        Handle::new(EulerMaruyama::default()),
+        Handle::new(ReverseDiffusion::default()),
+        Handle::new(Ancestral::default()),
+    ]
+}
+
+/// The law of a run, in the coordinate `x/alpha`.
+fn scaled(solver: &Handle, schedule: &Schedule, data: &Gaussian, n: usize) -> Option<(Moments, Moments)> {
+    let grid = levels(schedule, n);
+    let run = law(solver, data, schedule, &grid, Init::Marginal).ok()?.moments;
+    let alpha = grid[n].alpha;
+    let scale = |m: Moments| Moments {
+        mean: m.mean.iter().map(|x| x / alpha).collect(),
+        std: m.std.iter().map(|x| x / alpha).collect(),
+    };
+    Some((scale(run), scale(data.marginal(&grid[n]))))
+}
+
+/// Runs every solver on both schedules. (Where a solver refuses a schedule and a number of steps there is no row.)
+pub fn measure(chains: &[usize], found: &mut Findings) {
+    let data = Gaussian::new(vec![0.5, -1.0], vec![0.25, 2.0]).expect("legal numbers");
+    let [vp, ve] = schedules();
+    for solver in solvers() {
+        for &n in chains {
+            let (here, there) = (scaled(&solver, &vp.1, &data, n), scaled(&solver, &ve.1, &data, n));
+            for (name, run) in [(vp.0, &here), (ve.0, &there)] {
+                if let Some((run, exact)) = run {
+                    found.put(ERROR, format!("{} on {name}", solver.label()), n as f64, w2(run, exact));
+                }
+            }
+            if let (Some((a, _)), Some((b, _))) = (here, there) {
+                found.put(APART, solver.label(), n as f64, w2(&a, &b));
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Laws on the line: mixtures at a level and between two levels, quadrature over them, and solvers run on its nodes.
+
+use std::f64::consts::TAU;
+
+use crate::batch::{Batch, LANES};
+use crate::data::CLEAN;
+use crate::data::mixture::{Component, Covariance, Mixture};
+use crate::data::preset::TwoMode;
+use crate::run::{Ctx, Denoiser, Noise};
+use crate::schedule::{Level, Schedule};
+use crate::solver::Sample;
+use crate::state::State;
+
+/// One Gaussian of a law.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// Its probability.
+    pub weight: f64,
+    /// Its mean.
+    pub mean: f64,
+    /// Its variance.
+    pub variance: f64,
+}
+
+/// A finite mixture of Gaussians on the line.
+#[derive(Clone, Debug)]
+pub struct LineLaw {
+    /// Its Gaussians.
+    pub parts: Vec<Part>,
+}
+
+/// Mean, variance and third central moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Moments {
+    /// `E x`.
+    pub mean: f64,
+    /// `E (x - mean)^2`.
+    pub variance: f64,
+    /// `E (x - mean)^3`.
+    pub third: f64,
+}
+
+/// Components that weigh less than this are left out of quadratures: below round-off of what is left.
+const LEAST_WEIGHT: f64 = 1e-22;
+
+/// A quadrature reaches so many standard deviations beyond every mean: `e^{-9.5^2/2}` is 3e-20.
+pub const REACH: f64 = 9.5;
+
+impl LineLaw {
+    /// The law of `x_t`: weights `w_k`, means `alpha mu_k`, variances `alpha^2 c_k + sigma^2`.
+    pub fn marginal(data: &Mixture, at: &Level) -> Self {
+        let part = |(weight, mu, c): (f64, f64, f64)| Part {
+            weight,
+            mean: at.alpha * mu,
+            variance: at.marginal_variance(c),
+        };
+        LineLaw { parts: components(data).map(part).collect() }
+    }
+
+    /// The law of `x_s` given `x_t = x`, `s < t`: a mixture again. Given its component, a sample is Gaussian, and `x_s` has
+    /// mean `alpha_s mu + (alpha_t/alpha_s)(v_s/v_t)(x - alpha_t mu)` and variance `b v_s/v_t`; the weights are the
+    /// responsibilities at `x`.
+    pub fn reverse(data: &Mixture, t: &Level, s: &Level, x: f64) -> Self {
+        let there = LineLaw::marginal(data, t);
+        let top = there.parts.iter().map(|p| p.ln_density(x)).fold(f64::NEG_INFINITY, f64::max);
+        let share = |p: &Part| (p.ln_density(x) - top).exp();
+        let total: f64 = there.parts.iter().map(share).sum();
+        let b = t.variance_since(s);
+        let part = |((_, mu, c), at_t): ((f64, f64, f64), &Part)| {
+            let ratio = s.marginal_variance(c) / at_t.variance;
+            Part {
+                weight: share(at_t) / total,
+                mean: s.alpha * mu + t.alpha / s.alpha * ratio * (x - at_t.mean),
+                variance: b * ratio,
+            }
+        };
+        LineLaw { parts: components(data).zip(&there.parts).map(part).collect() }
+    }
+
+    /// Its first three central moments.
+    pub fn moments(&self) -> Moments {
+        let mean = self.sum(|p| p.mean);
+        let variance = self.sum(|p| p.variance + (p.mean - mean).powi(2));
+        let third = self.sum(|p| (p.mean - mean).powi(3) + 3.0 * (p.mean - mean) * p.variance);
+        Moments { mean, variance, third }
+    }
+
+    fn sum(&self, f: impl Fn(&Part) -> f64) -> f64 {
+        self.parts.iter().map(|p| p.weight * f(p)).sum()
+    }
+
+    /// `ln p(x)`.
+    pub fn ln_density(&self, x: f64) -> f64 {
+        let (mut top, mut sum) = (f64::NEG_INFINITY, 0.0);
+        for l in self.parts.iter().map(|p| p.ln_density(x)) {
+            if l > top {
+                (sum, top) = (sum * (top - l).exp() + 1.0, l);
+            } else if l > f64::NEG_INFINITY {
+                sum += (l - top).exp();
+            }
+        }
+        top + sum.ln()
+    }
+
+    /// First and second derivative of `ln p` at `x`.
+    pub fn slopes(&self, x: f64) -> (f64, f64) {
+        let (mut total, mut first, mut second) = (0.0, 0.0, 0.0);
+        let top = self.parts.iter().map(|p| p.ln_density(x)).fold(f64::NEG_INFINITY, f64::max);
+        for p in &self.parts {
+            let (share, z) = ((p.ln_density(x) - top).exp(), (p.mean - x) / p.variance);
+            total += share;
+            first += share * z;
+            second += share * (z * z - 1.0 / p.variance);
+        }
+        let score = first / total;
+        (score, second / total - score * score)
+    }
+
+    /// Points and weights for means over this law, by the trapezoidal rule with `per_sd` points in the smallest standard
+    /// deviation: for integrands without features finer than that the error falls faster than any power.
+    pub fn nodes(&self, per_sd: f64) -> Vec<(f64, f64)> {
+        let kept = || self.parts.iter().filter(|p| p.weight > LEAST_WEIGHT);
+        let lo = kept().map(|p| p.mean - REACH * p.variance.sqrt()).fold(f64::INFINITY, f64::min);
+        let hi = kept().map(|p| p.mean + REACH * p.variance.sqrt()).fold(f64::NEG_INFINITY, f64::max);
+        let sd = kept().map(|p| p.variance.sqrt()).fold(f64::INFINITY, f64::min);
+        // (Where no probability to speak of is, no node: gaps between far modes.)
+        trapezoid(lo, hi, sd / per_sd)
+            .map(|(x, dx)| (x, dx * self.ln_density(x).exp()))
+            .filter(|(_, w)| *w > LEAST_WEIGHT)
+            .collect()
+    }
+}
+
+/// Points from `lo` to `hi` at a distance of at most `step`, each with that distance.
+pub fn trapezoid(lo: f64, hi: f64, step: f64) -> impl Iterator<Item = (f64, f64)> {
+    let n = ((hi - lo) / step).ceil().max(1.0);
+    let dx = (hi - lo) / n;
+    (0..=n as usize).map(move |i| (lo + i as f64 * dx, dx))
+}
+
+impl Part {
+    /// `ln(w p(x))`.
+    pub fn ln_density(&self, x: f64) -> f64 {
+        let off = x - self.mean;
+        self.weight.ln() - 0.5 * (off * off / self.variance + (TAU * self.variance).ln())
+    }
+}
+
+/// Weights, means and variances of a mixture on the line.
+fn components(data: &Mixture) -> impl Iterator<Item = (f64, f64, f64)> {
+    let one = |c: &Component| (c.weight, c.mean[0], c.covariance.matrix(1)[0]);
+    data.components().iter().map(one)
+}
+
+/// The laws of data that steps are measured on: a Gaussian, two modes far apart, and two that make one skew hump.
+pub fn laws() -> [(&'static str, Mixture); 3] {
+    let made = |m: crate::error::Result<Mixture>| m.expect("legal numbers");
+    let part = |w, mu, sd: f64| (w, vec![mu], Covariance::Isotropic(sd * sd));
+    [
+        ("gaussian", made(Mixture::new(vec![part(1.0, 0.5, 0.5)]))),
+        ("two-mode", made(TwoMode {}.mixture())),
+        ("skew", made(Mixture::new(vec![part(0.75, 0.0, 0.3), part(0.25, 1.0, 0.6)]))),
+    ]
+}
+
+/// One of [`laws`] by its name.
+pub fn law_named(name: &str) -> Mixture {
+    laws().into_iter().find(|(n, _)| *n == name).map(|(_, m)| m).expect("a law of the list")
+}
+
+/// Every normal that a solver asks for has this value: where it is 0 a step returns its mean, where it is 1 its mean
+/// plus its standard deviation.
+struct Fixed(f64);
+
+impl Noise<Batch<f64>> for Fixed {
+    fn increment(&mut self, x: &State<Batch<f64>>, _: &Level, _: &Level) -> State<Batch<f64>> {
+        State(x.0.map_blocks(|_, to| to.fill([self.0; LANES])))
+    }
+    fn fresh(&mut self, x: &State<Batch<f64>>) -> State<Batch<f64>> {
+        self.increment(x, &CLEAN, &CLEAN)
+    }
+}
+
+/// What a solver makes of every point of `x` over the levels of `grid`, if all its normals are `z`.
+pub fn run<S: Sample + ?Sized>(
+    solver: &S,
+    model: &dyn Denoiser<Batch<f64>>,
+    schedule: &Schedule,
+    grid: &[Level],
+    x: &[f64],
+    z: f64,
+) -> Vec<f64> {
+    let mut noise = Fixed(z);
+    let mut cx = Ctx::new(model, &mut noise, schedule);
+    solver.sample(&mut cx, grid, State(Batch::from_rows(1, x.to_vec()))).0.to_rows()
+}
+
+/// Root mean square over weighted values.
+pub fn rms(values: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let (mut total, mut sum) = (0.0, 0.0);
+    for (w, value) in values {
+        total += w;
+        sum += w * value * value;
+    }
+    (sum / total).sqrt()
+}
