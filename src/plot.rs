@@ -177,7 +177,7 @@ fn order_points(row: &OrderRow) -> Vec<(f64, f64)> {
 pub fn error_budget(rows: &[Row], title: &str) -> Figure {
     type Part = (&'static str, usize, fn(&Row) -> Option<f64>);
     const PARTS: [Part; 4] = [
-        ("discretisation", 0, |r| r.budget_discretisation),
+        ("discretisation", 0, |r| r.budget_discretisation.or(if r.init == "marginal" { r.w2 } else { None })),
         ("initialisation", 1, |r| r.budget_init),
         ("truncation", 2, |r| r.budget_truncation),
         ("whole", 13, |r| r.w2_data),

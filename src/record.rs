@@ -76,13 +76,15 @@ pub struct Row {
     pub mode: String,
     /// The mode (from 0) with the largest share of `w2`.
     pub worst_mode: Option<usize>,
-    /// Error budget: W2 that the start alone causes, carried to the last level by the exact dynamics.
+    /// Error budget of runs that do not start from the marginal: W2 that the start alone causes, carried to the last level by
+    /// the exact dynamics.
     #[serde(with = "number")]
     pub budget_init: Option<f64>,
     /// Error budget: W2 between the exact marginal at the last level and the data.
     #[serde(with = "number")]
     pub budget_truncation: Option<f64>,
-    /// Error budget: W2 of the same run from the exact marginal to the exact marginal.
+    /// Error budget of runs that do not start from the marginal: W2 of the same run from the exact marginal to the exact
+    /// marginal. (Of runs that do, it is `w2`.)
     #[serde(with = "number")]
     pub budget_discretisation: Option<f64>,
     /// W2 that a method with a bias floor tends to as steps are added.

@@ -20,10 +20,12 @@ use std::path::Path;
 
 use crate::error::Result;
 
+mod claims;
 mod escape;
 mod html;
 mod latex;
 mod markdown;
+mod pdf;
 mod read;
 mod svg;
 mod tally;
@@ -58,9 +60,11 @@ impl Report {
         markdown::block(&self.sections)
     }
 
-    /// LaTeX that needs the package booktabs only, as (file name, bytes): `scorebench.tex` (a document of all),
-    /// `numbers.tex` (a macro for every count), `NAME.tex` for every folder, and the figures that lie there as PNG, which
-    /// are shown where graphicx is loaded.
+    /// LaTeX that needs the packages booktabs, longtable and array only, as (file name, bytes): `scorebench.tex` (a document of
+    /// all), `numbers.tex` (macros for counts, and for any number of any table by what it is of), `claims.tex`, `errata.tex` and
+    /// `audit.tex`; for every folder `NAME.tex`, `NAME-numbers.tex`, `NAME-orders.tex` where a few problems stand side by side,
+    /// and its figures as PDF, which are shown where graphicx is
+    /// loaded.
     pub fn latex(&self) -> Vec<(String, Vec<u8>)> {
         latex::files(&self.sections)
     }

@@ -13,11 +13,28 @@
 
 use crate::error::Result;
 
+mod heat;
+mod heat_equation;
+mod inverse_heat;
+mod inversion;
 mod kind;
 mod measured_elsewhere;
+mod one_step;
+mod reverse_transition;
+mod score_geometry;
+#[cfg(feature = "candle")]
+mod trained_score;
 
+pub use heat_equation::HeatEquation;
+pub use inverse_heat::InverseHeat;
+pub use inversion::Inversion;
 pub use kind::Kind;
 pub use measured_elsewhere::MeasuredElsewhere;
+pub use one_step::OneStep;
+pub use reverse_transition::ReverseTransition;
+pub use score_geometry::ScoreGeometry;
+#[cfg(feature = "candle")]
+pub use trained_score::TrainedScore;
 
 
 

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use scorebench::experiment::{Experiment, Flows, Size};
-use scorebench::record::{OrderRow, Row, SampledRow, read_csv};
+use scorebench::experiment::{Asked, Experiment, Flows, Size, StudyFile};
+use scorebench::record::{OrderRow, Part, Row, SampledRow, read_csv};
+use scorebench::results::{Found, Summary, Tables};
 
 fn committed() -> Vec<(Experiment, Vec<Row>, Vec<OrderRow>)> {
     let mut found = Vec::new();
@@ -21,6 +22,58 @@ fn committed() -> Vec<(Experiment, Vec<Row>, Vec<OrderRow>)> {
     }
     assert!(found.len() >= 4);
     found
+}
+
+/// Studies and files of claims alone, with their parts.
+fn committed_studies() -> Vec<(StudyFile, Vec<Part>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("experiments").unwrap() {
+        let Ok(Asked::Study(study)) = Asked::load(&entry.unwrap().path(), &[], Size::Full) else { continue };
+        let folder = Path::new("results").join(&study.name);
+        let table = |name: &str| folder.join(name);
+        let rows = read_csv(&table("measured.csv")).unwrap_or_default();
+        let parts = Part::from_rows(rows, read_csv(&table("pictures.csv")).unwrap_or_default());
+        found.push((*study, parts));
+    }
+    assert!(found.len() >= 6);
+    found
+}
+
+#[test]
+fn committed_studies_are_those_of_the_experiments_as_they_read_now() {
+    for (study, parts) in committed_studies() {
+        let keys: Vec<String> = parts.into_iter().map(|p| p.key).collect();
+        let wanted: Vec<String> = study.parts().into_iter().map(|(_, key)| key).collect();
+        assert_eq!(keys, wanted, "{}: run it again (or a row was edited)", study.name);
+    }
+}
+
+#[test]
+fn committed_studies_meet_every_expectation_and_leave_none_open() {
+    for (study, parts) in committed_studies() {
+        let rows: Vec<_> = parts.into_iter().flat_map(|p| p.rows).collect();
+        for expected in study.summary(&rows).expectations {
+            assert_eq!(expected.verdict, Found::Met, "{}: {}", study.name, expected.text);
+        }
+    }
+}
+
+#[test]
+fn every_number_of_every_claim_is_in_the_committed_results() {
+    let tables = |name: &str| Tables::read(&Path::new("results").join(name)).expect("tables that can be read");
+    let mut claims = 0;
+    for entry in std::fs::read_dir("results").unwrap().flatten().filter(|e| e.path().is_dir()) {
+        let Some(summary) = Summary::read(&entry.path()).expect("a summary or none") else { continue };
+        for claim in &summary.claims {
+            claims += 1;
+            for number in &claim.numbers {
+                let from = number.experiment.as_deref().unwrap_or(&summary.name);
+                let found = number.look_up(&tables(from));
+                assert!(found.is_ok(), "{} claim {}: {found:?}", summary.name, claim.id);
+            }
+        }
+    }
+    assert!(claims > 13, "{claims} claims");
 }
 
 #[test]

@@ -187,7 +187,7 @@ fn files_go_where_they_are_asked_to_go() {
         "tex/scorebench.tex",
         "tex/numbers.tex",
         "tex/01-orders.tex",
-        "tex/01-orders-figure.png",
+        "tex/01-orders-figure.pdf",
         "c.html",
     ] {
         assert!(here.join(file).exists(), "{file}");
@@ -224,7 +224,7 @@ fn latex_names_are_commands_and_compile_where_latex_is() {
     };
     let numbers = text("numbers.tex");
     assert!(numbers.contains("\\newcommand{\\scorebenchZeroOneOrdersExpectationsMet}{1}"), "{numbers}");
-    assert!(numbers.contains("\\scorebenchset{01-orders:1:ddim:w2}{1.014}"), "{numbers}");
+    assert!(numbers.contains("\\scorebenchset{01-orders:1:ddim:w2}{1.01}"), "{numbers}");
     let out = tempfile::tempdir().expect("a folder");
     for (name, bytes) in &files {
         fs::write(out.path().join(name), bytes).expect("written");

@@ -46,6 +46,19 @@ pub(super) fn rows(work: &mut Work, both: &[(usize, usize)]) {
     content(work, both);
 }
 
+/// Rows of `measured.csv`: of most numbers of a study neither more nor less is better; what they must be, its expectations say.
+pub(super) fn measured(work: &mut Work, both: &[(usize, usize)]) {
+    let (base, new) = work.tables();
+    let columns = plan(base, new, |_| Some(Rule::Fact));
+    for &(a, b) in both {
+        for &(column, own, other, rule) in &columns {
+            let (before, after) = (base.cell(a, own), new.cell(b, other));
+            let cells = Cells { column, before, after, failures: ("", "") };
+            work.add((a, b), cells.judge(rule, 0.0, work.options));
+        }
+    }
+}
+
 /// A label may stand for something else than it did.
 fn content(work: &mut Work, both: &[(usize, usize)]) {
     let (base, new) = work.tables();

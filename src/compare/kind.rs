@@ -13,6 +13,8 @@ pub enum Kind {
     Calls,
     /// `ranks.csv`
     Ranks,
+    /// `measured.csv`
+    Measured,
     /// `timing.csv`
     Timing,
 }
@@ -20,7 +22,7 @@ pub enum Kind {
 impl Kind {
     /// All of them.
     pub const ALL: &[Kind] =
-        &[Kind::Exact, Kind::Sampled, Kind::Orders, Kind::Calls, Kind::Ranks, Kind::Timing];
+        &[Kind::Exact, Kind::Sampled, Kind::Orders, Kind::Calls, Kind::Ranks, Kind::Measured, Kind::Timing];
 
     /// The name that such a table has in a result folder.
     pub fn file(self) -> &'static str {
@@ -30,6 +32,7 @@ impl Kind {
             Kind::Orders => "orders.csv",
             Kind::Calls => "calls.csv",
             Kind::Ranks => "ranks.csv",
+            Kind::Measured => "measured.csv",
             Kind::Timing => "timing.csv",
         }
     }
@@ -51,6 +54,7 @@ impl Kind {
             Kind::Ranks => {
                 &["experiment", "data", "by", "schedule", "grid", "init", "mode", "metric", "unit", "budget"]
             }
+            Kind::Measured => &["experiment", "quantity", "case", "x"],
             Kind::Timing => &["experiment", "solver", "steps", "key"],
         }
     }
@@ -60,6 +64,7 @@ impl Kind {
         let has = |name: &str| header.iter().any(|h| h == name);
         let error = || crate::record::NUMBERS.iter().any(|name| has(name));
         match () {
+            () if has("quantity") && has("value") => Some(Kind::Measured),
             () if has("verdict") => Some(Kind::Orders),
             () if has("target") && has("calls") => Some(Kind::Calls),
             () if has("by") && has("budget") => Some(Kind::Ranks),

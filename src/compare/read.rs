@@ -117,8 +117,9 @@ impl Tables {
 
     fn add(&mut self, origin: Origin, bytes: Vec<u8>, options: &Options) -> Result<()> {
         let named = Kind::ALL.iter().copied().find(|k| k.file() == origin.name);
-        // How a training went is no result.
-        if self.folder && (origin.name == "loss.csv" || named == Some(Kind::Timing) && !options.timing) {
+        // How a training went is no result, and what pictures show are numbers elsewhere.
+        let aside = ["loss.csv", "pictures.csv"].contains(&origin.name.as_str());
+        if self.folder && (aside || named == Some(Kind::Timing) && !options.timing) {
             return Ok(());
         }
         // A run without fits writes no header either.

@@ -201,6 +201,7 @@ fn numbers(kind: Kind, header: &[String]) -> Vec<(usize, bool)> {
         Kind::Orders => &["order", "stderr", "claimed", "floor"],
         Kind::Calls => &["target", "calls"],
         Kind::Ranks => &["rho", "rho_low", "rho_high", "tau", "p_value", "noise_low", "noise_high", "regret"],
+        Kind::Measured => &["x", "value", "stderr"],
         Kind::Timing => &["seconds"],
     };
     let of = |name: &String| match name.as_str() {

@@ -64,6 +64,7 @@ impl<'a> Work<'a> {
             Kind::Orders => derived::orders(self, &both)?,
             Kind::Calls => derived::calls(self, &both),
             Kind::Ranks => derived::ranks(self, &both),
+            Kind::Measured => exact::measured(self, &both),
             Kind::Timing => {}
         }
         Ok(rows.len())

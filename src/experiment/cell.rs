@@ -170,11 +170,11 @@ impl Cell<'_> {
         }
     }
 
-    /// The law of the same run from the exact marginal.
+    /// The law of the same run from the exact marginal; of one that starts there, all of the error is discretisation.
     fn law_from_marginal(&self, grid: &[Level], law: &Law) -> Option<Moments> {
         let data = self.gaussian();
         if self.init == Init::Marginal {
-            return Some(law.moments.clone());
+            return None;
         }
         if law.mean_field {
             return self.law(grid, Init::Marginal).ok().map(|law| law.moments);
@@ -186,7 +186,7 @@ impl Cell<'_> {
     /// W2 that remains of the start's own error after the exact dynamics that the solver discretises.
     fn init_error(&self, start: &Level, end: &Level, exact: &Moments) -> Option<f64> {
         if self.init == Init::Marginal {
-            return Some(0.0);
+            return None;
         }
         let data = self.gaussian();
         let from = self.init.moments(data, &self.schedule.value, start);

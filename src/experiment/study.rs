@@ -167,7 +167,9 @@ impl Asked {
         }
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let folder = path.parent().unwrap_or(Path::new("."));
-        StudyFile::read(&name, table, folder, size).map(|s| Asked::Study(Box::new(s))).map_err(|e| e.file(path))
+        StudyFile::read(&name, table, folder, size)
+            .map(|s| Asked::Study(Box::new(s)))
+            .map_err(|e| e.file(path))
     }
 
     /// The file's stem.
@@ -219,7 +221,8 @@ impl StudyFile {
             claim.check().map_err(|e| e.within(&format!("claim[{i}]")))?;
         }
         for (i, expectation) in self.expect.iter().enumerate() {
-            let checked = expectation.check().and_then(|()| self.check_quantity("quantity", &expectation.quantity));
+            let checked =
+                expectation.check().and_then(|()| self.check_quantity("quantity", &expectation.quantity));
             checked.map_err(|e| e.within(&format!("expect[{i}]")))?;
         }
         for (i, figure) in self.figures.iter().enumerate() {
@@ -293,8 +296,8 @@ impl StudyExpectation {
         if self.value.is_some() && self.rel.is_none() && self.abs.is_none() {
             return wants("value", "goes with a tolerance", "add rel or abs");
         }
-        if self.slope.is_some() && (self.abs.is_none() || self.value.is_some() || self.case.is_none()) {
-            return wants("slope", "goes with a case and abs, and without value", "add case and abs = 0.05");
+        if self.slope.is_some() && (self.abs.is_none() || self.value.is_some()) {
+            return wants("slope", "goes with abs, and without value", "add abs = 0.05");
         }
         if self.slope.is_none() && (self.from.is_some() || self.to.is_some()) {
             return wants("from", "goes with a slope", "write x, or add slope");
@@ -308,26 +311,32 @@ impl StudyExpectation {
 
     fn outcomes(&self, i: usize, tables: &Tables) -> Vec<Outcome> {
         let place = |case: &str| format!("{} of {case}", self.quantity);
-        if let (Some(want), Some(case)) = (self.slope, &self.case) {
-            return match tables.slope(&self.quantity, case, self.from, self.to) {
-                None => vec![Outcome::Open(format!("expect[{i}] has no slope in this run"))],
-                Some(found) => {
-                    let slack = self.abs.unwrap_or(0.0);
-                    let said = format!("{}: slope {found:.3}, expected {want} to {slack}", place(case));
-                    vec![met((found - want).abs() <= slack, said)]
-                }
-            };
-        }
         let covered = tables.measured.iter().filter(|m| {
             m.quantity == self.quantity
                 && self.case.as_ref().is_none_or(|c| *c == m.case)
                 && self.x.is_none_or(|x| m.is_at(x))
         });
-        let held: Vec<Outcome> = covered.map(|m| self.holds(m, &place(&m.case))).collect();
+        let held: Vec<Outcome> = match self.slope {
+            None => covered.map(|m| self.holds(m, &place(&m.case))).collect(),
+            Some(want) => {
+                let mut cases: Vec<&str> = covered.map(|m| m.case.as_str()).collect();
+                cases.dedup();
+                let each = |case| {
+                    self.falls(want, tables.slope(&self.quantity, case, self.from, self.to), &place(case))
+                };
+                cases.into_iter().map(each).collect()
+            }
+        };
         match held.is_empty() {
             true => vec![Outcome::Open(format!("expect[{i}] covers no number of this run"))],
             false => held,
         }
+    }
+
+    fn falls(&self, want: f64, slope: Option<f64>, place: &str) -> Outcome {
+        let Some(slope) = slope else { return Outcome::Open(format!("{place}: no slope in this run")) };
+        let slack = self.abs.unwrap_or(0.0);
+        met((slope - want).abs() <= slack, format!("{place}: slope {slope:.3}, expected {want} to {slack}"))
     }
 
     fn holds(&self, row: &MeasuredRow, place: &str) -> Outcome {
@@ -337,7 +346,8 @@ impl StudyExpectation {
             v == want || (v - want).abs() <= self.abs.unwrap_or(0.0) + self.rel.unwrap_or(0.0) * want.abs()
         });
         let inside = close && self.below.is_none_or(|b| v <= b) && self.above.is_none_or(|a| v >= a);
-        let tolerance = [self.rel.map(|r| format!(" to {r:e} relative")), self.abs.map(|a| format!(" to {a:e}"))];
+        let tolerance =
+            [self.rel.map(|r| format!(" to {r:e} relative")), self.abs.map(|a| format!(" to {a:e}"))];
         let wants = [
             self.value.map(|w| format!("{w:e}{}", tolerance.into_iter().flatten().collect::<String>())),
             self.below.map(|b| format!("at most {b:e}")),

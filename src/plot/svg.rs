@@ -99,12 +99,38 @@ fn stroke_style(stroke: &Stroke) -> String {
     format!(" stroke=\"{colour}\" stroke-width=\"{width}\" stroke-linejoin=\"round\"{dash}")
 }
 
+/// A line, each point as its way from the one before, in tenths of pixels that do not add up their rounding.
 fn path(points: &[Point]) -> String {
     let mut d = String::new();
+    let tenths = |v: f64| (v * 10.0).round() as i64;
+    let mut last = (0, 0);
     for (i, &(x, y)) in points.iter().enumerate() {
-        put(&mut d, format_args!("{}{} {}", if i == 0 { "M" } else { "L" }, number(x), number(y)));
+        let (x, y) = (tenths(x), tenths(y));
+        d.push(match i {
+            0 => 'M',
+            1 => 'l',
+            _ => ' ',
+        });
+        let (dx, dy) = (short(x - last.0), short(y - last.1));
+        // A minus keeps numbers apart by itself.
+        if i > 1 && dx.starts_with('-') {
+            d.pop();
+        }
+        let between = if dy.starts_with('-') { "" } else { " " };
+        put(&mut d, format_args!("{dx}{between}{dy}"));
+        last = (x, y);
     }
     d
+}
+
+/// Tenths, with no zero that need not be there.
+fn short(tenths: i64) -> String {
+    let text = format!("{}", tenths as f64 / 10.0);
+    match text.strip_prefix("0.").or(text.strip_prefix("-0.")) {
+        Some(rest) if tenths < 0 => format!("-.{rest}"),
+        Some(rest) => format!(".{rest}"),
+        None => text,
+    }
 }
 
 fn marker_path((x, y): Point, form: Form, r: f64) -> String {
@@ -139,6 +165,8 @@ mod tests {
     #[test]
     fn numbers_are_short_and_text_is_escaped() {
         assert_eq!([12.0, 0.1 + 0.2, -0.001, 7.26].map(number), ["12", "0.3", "0", "7.25"]);
+        assert_eq!([120, -5, 3, 0, -12].map(short), ["12", "-.5", ".3", "0", "-1.2"]);
+        assert_eq!(path(&[(1.0, 2.04), (1.5, 1.0), (0.0, 1.06)]), "M1 2l.5-1-1.5 .1");
         assert_eq!(escape("a<b & \"c\"\u{1}"), "a&lt;b &amp; &quot;c&quot; ");
     }
 }

@@ -101,7 +101,8 @@ impl Part {
             parts[at].tiles.push(tile);
         }
         parts.retain(|part| {
-            let name = part.rows.iter().map(|r| &r.experiment).chain(part.tiles.iter().map(|t| &t.experiment));
+            let name =
+                part.rows.iter().map(|r| &r.experiment).chain(part.tiles.iter().map(|t| &t.experiment));
             name.clone().next().is_some_and(|name| part.clone().sealed(name) == *part)
         });
         parts

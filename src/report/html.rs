@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
+use super::claims;
 use super::escape;
 use super::read::{Kind, Section};
 use super::tally;
-use crate::results::Found;
+use crate::results::{Found, Verdict};
 
 const STYLE: &str = include_str!("page.css");
 /// Why an order that fails is not always one that should not.
@@ -26,6 +27,7 @@ const SCRIPTS: &[&str] = &[
 pub(super) fn page(sections: &[Section]) -> String {
     let mut body = String::new();
     overview(&mut body, sections);
+    all_claims(&mut body, sections);
     let mut figures = 0;
     for section in sections {
         one(&mut body, section, &mut figures);
@@ -147,7 +149,7 @@ fn overview(out: &mut String, sections: &[Section]) {
             Some(e) => without_zeros(&expected_chips(&e)),
         };
         let orders = tally::orders(section);
-        let orders = if section.orders.is_empty() {
+        let orders = if section.numbers.orders.is_empty() {
             "none fitted".into()
         } else {
             without_zeros(&order_chips(&orders))
@@ -162,6 +164,44 @@ fn overview(out: &mut String, sections: &[Section]) {
         );
     }
     out.push_str("</tbody></table>\n</section>\n");
+}
+
+/// What is claimed, a table for claims, errata and what is shipped each.
+fn all_claims(out: &mut String, sections: &[Section]) {
+    let all = claims::all(sections);
+    for group in all.chunk_by(|a, b| claims::group(a.claim) == claims::group(b.claim)) {
+        let (id, title) = claims::group(group[0].claim);
+        put(
+            out,
+            format_args!(
+                "<section aria-labelledby=\"{id}-title\">\n<h2 id=\"{id}-title\">{title}</h2>\n\
+                 <table class=\"overview claims\"><thead><tr><th scope=\"col\">No.</th><th scope=\"col\">Claim</th>\
+                 <th scope=\"col\">Verdict</th><th scope=\"col\">Finding</th></tr></thead>\n<tbody>\n"
+            ),
+        );
+        for f in group {
+            let (class, sign) = match f.claim.verdict {
+                Verdict::True => ("good", "\u{2713}"),
+                Verdict::Conditional => ("open", "\u{25cb}"),
+                Verdict::False => ("bad", "\u{2717}"),
+            };
+            put(
+                out,
+                format_args!(
+                    "<tr><th scope=\"row\"><a href=\"#{}\">{}</a></th><td>{} <i>{}</i></td><td data-of=\"Verdict\"><span \
+                     class=\"chip {class}\"><span aria-hidden=\"true\">{sign}</span> {}</span></td>\
+                     <td data-of=\"Finding\">{}</td></tr>\n",
+                    escape::id(f.experiment),
+                    escape::html(&f.claim.id),
+                    inline(&f.claim.says),
+                    escape::html(&f.claim.source),
+                    f.claim.verdict.name(),
+                    inline(&f.finding)
+                ),
+            );
+        }
+        out.push_str("</tbody></table>\n</section>\n");
+    }
 }
 
 /// One folder.
@@ -216,7 +256,7 @@ fn verdicts(out: &mut String, section: &Section) {
             ),
         );
     }
-    if !section.orders.is_empty() {
+    if !section.numbers.orders.is_empty() {
         let chips = order_chips(&tally::orders(section)).join(" ");
         put(out, format_args!("<div><dt>Orders</dt><dd>{chips}</dd></div>\n"));
     }
@@ -244,23 +284,26 @@ fn verdicts(out: &mut String, section: &Section) {
 
 /// Paragraphs and `code`.
 fn prose(text: &str) -> String {
-    let paragraph = |p: &str| {
-        let words = p.split_whitespace().collect::<Vec<_>>().join(" ");
-        let mut parts = words.split('`').peekable();
-        let (mut html, mut code) = (String::new(), false);
-        while let Some(part) = parts.next() {
-            match (code, parts.peek()) {
-                (true, Some(_)) => html.push_str(&format!("<code>{}</code>", escape::html(part))),
-                // A backtick that nothing closes.
-                (true, None) => html.push_str(&format!("`{}", escape::html(part))),
-                _ => html.push_str(&escape::html(part)),
-            }
-            code = !code;
-        }
-        format!("<p>{html}</p>")
-    };
+    let paragraph =
+        |p: &str| format!("<p>{}</p>", inline(&p.split_whitespace().collect::<Vec<_>>().join(" ")));
     let lines: Vec<&str> = text.trim().lines().map(str::trim).collect();
     lines.split(|l| l.is_empty()).filter(|p| !p.is_empty()).map(|p| paragraph(&p.join(" "))).collect()
+}
+
+/// Text and `code`.
+fn inline(text: &str) -> String {
+    let mut parts = text.split('`').peekable();
+    let (mut html, mut code) = (String::new(), false);
+    while let Some(part) = parts.next() {
+        match (code, parts.peek()) {
+            (true, Some(_)) => html.push_str(&format!("<code>{}</code>", escape::html(part))),
+            // A backtick that nothing closes.
+            (true, None) => html.push_str(&format!("`{}", escape::html(part))),
+            _ => html.push_str(&escape::html(part)),
+        }
+        code = !code;
+    }
+    html
 }
 
 /// What failed and what stays open is seen at once; what was met, on asking if it is much.

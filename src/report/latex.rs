@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::fs;
 
+use super::claims;
 use super::escape::latex as escape;
 use super::markdown::measured;
+use super::pdf;
 use super::read::Section;
 use super::tally::{self, place};
 use crate::record::OrderRow;
 use crate::results::Found;
+
+mod numbers;
 
 /// Rows that fit a page.
 const ROWS: usize = 48;
@@ -18,7 +21,7 @@ const FLOATS: usize = 8;
 
 const PREAMBLE: &str = r"% Made by `scorebench report --latex`. A document of all; each NAME.tex can be \input elsewhere.
 \documentclass[a4paper]{article}
-\usepackage{booktabs}
+\usepackage{booktabs,longtable,array}
 \setlength{\textwidth}{165mm}
 \setlength{\oddsidemargin}{0pt}
 \setlength{\textheight}{235mm}
@@ -31,8 +34,16 @@ const PREAMBLE: &str = r"% Made by `scorebench report --latex`. A document of al
 pub(super) fn files(sections: &[Section]) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     let mut document = String::from(PREAMBLE);
-    files.push(("numbers.tex".to_string(), numbers(sections).into_bytes()));
-    let mut taken = BTreeSet::from(["numbers".to_string(), "scorebench".to_string()]);
+    files.push(("numbers.tex".to_string(), numbers::common(sections).into_bytes()));
+    let mut taken: BTreeSet<String> =
+        ["numbers", "scorebench", "claims", "errata", "audit"].map(String::from).into();
+    for group in ["claims", "errata", "audit"] {
+        let text = claims(sections, group);
+        if !text.is_empty() {
+            let _ = writeln!(document, "\\input{{{group}}}\n\\clearpage");
+            files.push((format!("{group}.tex"), text.into_bytes()));
+        }
+    }
     for section in sections {
         let mut name = file_name(&section.name);
         while !taken.insert(name.to_lowercase()) {
@@ -42,6 +53,10 @@ pub(super) fn files(sections: &[Section]) -> Vec<(String, Vec<u8>)> {
         one(&mut text, section, &name, &mut files);
         let _ = writeln!(document, "\\input{{{name}}}\n\\clearpage");
         files.push((format!("{name}.tex"), text.into_bytes()));
+        files.push((format!("{name}-numbers.tex"), numbers::of(section).into_bytes()));
+        if let Some(text) = side_by_side(section) {
+            files.push((format!("{name}-orders.tex"), text.into_bytes()));
+        }
     }
     document.push_str("\\end{document}\n");
     files.push(("scorebench.tex".into(), document.into_bytes()));
@@ -70,68 +85,9 @@ fn letters(name: &str) -> String {
     out
 }
 
-/// A macro for every count, and one that gives any fitted order.
-fn numbers(sections: &[Section]) -> String {
-    let mut out = String::from("% Made by `scorebench report --latex`.\n");
-    let mut taken = BTreeSet::new();
-    let mut put = |name: String, value: String| {
-        // Names that differ in signs only: the first keeps its macro.
-        if taken.insert(name.clone()) {
-            let _ = writeln!(out, "\\newcommand{{\\scorebench{name}}}{{{value}}}");
-        }
-    };
-    let counts = |e: tally::Expected, o: tally::Orders| {
-        [
-            ("ExpectationsMet", e.met),
-            ("ExpectationsFailed", e.failed),
-            ("ExpectationsOpen", e.open),
-            ("OrdersPass", o.pass),
-            ("OrdersFail", o.fail),
-            ("OrdersInconclusive", o.inconclusive),
-        ]
-    };
-    let (e, o) = tally::total(sections);
-    counts(e, o).into_iter().for_each(|(name, n)| put(name.into(), n.to_string()));
-    for section in sections {
-        let name = letters(&section.name);
-        let all = counts(tally::expected(section).unwrap_or_default(), tally::orders(section));
-        all.into_iter().for_each(|(what, n)| put(format!("{name}{what}"), n.to_string()));
-        put(format!("{name}Rows"), section.errors().map_or(0, |t| t.rows).to_string());
-        put(format!("{name}Solvers"), section.solvers.len().to_string());
-        for (solver, cells) in tally::calls(section).map_or(Vec::new(), |c| c.rows) {
-            for (cell, target) in cells.iter().zip(["A", "B", "C", "D", "E", "F"]) {
-                put(format!("{name}Calls{}{target}", letters(&solver)), escape(cell));
-            }
-        }
-    }
-    out.push_str(
-        "% \\scorebenchorder{EXPERIMENT}{NUMBER OF THE PROBLEM}{SOLVER}{ERROR}: a fitted order, to three digits.\n\
-         \\newcommand{\\scorebenchorder}[4]{\\csname scorebench:#1:#2:#3:#4\\endcsname}\n\
-         \\newcommand{\\scorebenchset}[2]{\\expandafter\\gdef\\csname scorebench:#1\\endcsname{#2}}\n",
-    );
-    for section in sections {
-        for (k, group) in groups(section).enumerate() {
-            for o in group {
-                if let Some(order) = o.order {
-                    let key = [&section.name, &(k + 1).to_string(), &o.solver, &o.metric].map(|s| key(s));
-                    let _ = writeln!(out, "\\scorebenchset{{{}}}{{{order:.3}}}", key.join(":"));
-                }
-            }
-        }
-    }
-    out
-}
-
-/// Only what means itself within \csname.
-fn key(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_ascii_graphic() && !"\\{}%#~^&$\"".contains(c) || c == ' ' { c } else { '?' })
-        .collect()
-}
-
 /// Orders of one problem each: data, schedule, grid, start and mode.
 fn groups(section: &Section) -> impl Iterator<Item = &[OrderRow]> {
-    section.orders.chunk_by(|a, b| place(a) == place(b))
+    section.numbers.orders.chunk_by(|a, b| place(a) == place(b))
 }
 
 fn one(out: &mut String, section: &Section, file: &str, files: &mut Vec<(String, Vec<u8>)>) {
@@ -160,8 +116,14 @@ fn one(out: &mut String, section: &Section, file: &str, files: &mut Vec<(String,
         }
     }
     for figure in &section.figures {
-        let Some(bytes) = figure.png.as_ref().and_then(|p| fs::read(p).ok()) else { continue };
-        let name = format!("{file}-{}.png", file_name(&figure.stem));
+        let name = format!("{file}-{}.pdf", file_name(&figure.stem));
+        let bytes = match pdf::page(&figure.text) {
+            Ok(bytes) => bytes,
+            Err(why) => {
+                let _ = writeln!(out, "% {name} cannot be drawn: {}", why.replace('\n', " "));
+                continue;
+            }
+        };
         let _ = writeln!(
             out,
             "\\ifdefined\\includegraphics\\begin{{figure}}[htbp]\\centering\\includegraphics[width=\\linewidth]{{{name}}}\
@@ -179,6 +141,83 @@ fn one(out: &mut String, section: &Section, file: &str, files: &mut Vec<(String,
             out.push_str("\\clearpage\n");
         }
     }
+}
+
+/// A long table of the claims of a group; empty where there is none.
+fn claims(sections: &[Section], group: &str) -> String {
+    let all = claims::all(sections);
+    let mine: Vec<_> = all.iter().filter(|f| claims::group(f.claim).0 == group).collect();
+    if mine.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from(
+        "% Made by `scorebench report --latex`.\n{\\small\\setlength{\\LTpre}{0pt}\\setlength{\\LTpost}{0pt}\n\
+         \\begin{longtable}{@{}l>{\\raggedright}p{0.34\\linewidth}>{\\raggedright}p{0.1\\linewidth}\
+         >{\\raggedright\\arraybackslash}p{0.44\\linewidth}@{}}\n\\toprule\n & claim & verdict & finding \\\\\n\\midrule\n\
+         \\endhead\n\\bottomrule\n\\endfoot\n",
+    );
+    for f in mine {
+        let verdict = f.claim.verdict.name().replace("true with conditions", "with conditions");
+        let _ = writeln!(
+            out,
+            "{} & {} \\emph{{{}}} & {verdict} & {} \\\\",
+            escape(&f.claim.id),
+            coded(&f.claim.says),
+            escape(&f.claim.source),
+            coded(&f.finding)
+        );
+    }
+    out.push_str("\\end{longtable}}\n");
+    out
+}
+
+/// Text with numbers set as numbers, and with what stands between backticks as code.
+fn coded(text: &str) -> String {
+    let part = |(k, part): (usize, &str)| match k % 2 {
+        1 => format!("\\texttt{{{}}}", escape(part)),
+        _ => numbers::numbers_in(part),
+    };
+    text.split('`').enumerate().map(part).collect()
+}
+
+/// Orders of all solvers, a column each problem; none where only one problem or several errors were fitted.
+fn side_by_side(section: &Section) -> Option<String> {
+    let problems: Vec<&[OrderRow]> = groups(section).collect();
+    let metric = &section.numbers.orders.first()?.metric;
+    if problems.len() < 2 || problems.len() > 6 || section.numbers.orders.iter().any(|o| o.metric != *metric)
+    {
+        return None;
+    }
+    let columns = "r".repeat(problems.len());
+    let heads: Vec<String> = (1..=problems.len()).map(|k| format!("({k})")).collect();
+    let mut out = format!(
+        "% Made by `scorebench report --latex`.\n{{\\small\\setlength{{\\LTpre}}{{0pt}}\\setlength{{\\LTpost}}{{0pt}}\n\
+         \\begin{{longtable}}{{@{{}}lr{columns}l@{{}}}}\n\\toprule\nsolver & claimed & {} & \\\\\n\\midrule\n\\endhead\n\
+         \\bottomrule\n\\endfoot\n",
+        heads.join(" & ")
+    );
+    for solver in &section.solvers {
+        let rows: Vec<Option<&OrderRow>> =
+            problems.iter().map(|p| p.iter().find(|o| o.solver == *solver)).collect();
+        let cells: Vec<String> = rows
+            .iter()
+            .map(|o| o.and_then(|o| o.order).map_or(String::new(), |p| format!("{p:.2}")))
+            .collect();
+        let claimed = rows.iter().flatten().find_map(|o| o.claimed);
+        let mut verdicts: Vec<&str> = rows.iter().flatten().map(|o| o.verdict.as_str()).collect();
+        verdicts.sort_unstable();
+        verdicts.dedup();
+        let _ = writeln!(
+            out,
+            "{} & {} & {} & {} \\\\",
+            escape(solver),
+            claimed.map_or(String::new(), |p| p.to_string()),
+            cells.join(" & "),
+            verdicts.join(", ")
+        );
+    }
+    out.push_str("\\end{longtable}}\n");
+    Some(out)
 }
 
 /// A paragraph, with what stands between backticks as code.
@@ -241,7 +280,7 @@ fn calls(section: &Section) -> Option<String> {
 
 fn orders(section: &Section) -> Vec<String> {
     let mut out = Vec::new();
-    let several = section.orders.iter().any(|o| o.metric != section.orders[0].metric);
+    let several = section.numbers.orders.iter().any(|o| o.metric != section.numbers.orders[0].metric);
     for (k, group) in groups(section).enumerate() {
         let labels: Vec<String> =
             place(&group[0]).iter().filter(|l| !l.is_empty()).map(|l| escape(l)).collect();
@@ -278,6 +317,5 @@ mod tests {
         assert_eq!(letters("unipc(order=3)"), "UnipcOrderThree");
         assert_eq!(letters("../x y"), "XY");
         assert_eq!(file_name("a b/c_d.e"), "a-b-c-d-e");
-        assert_eq!(key("heun(s=1)\\x#1 λ"), "heun(s=1)?x?1 ?");
     }
 }

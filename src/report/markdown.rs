@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::claims;
 use super::escape::markdown as escape;
 use super::html::OFTEN;
 use super::read::Section;
@@ -18,6 +19,7 @@ pub(super) fn document(sections: &[Section]) -> String {
         counted(&orders)
     );
     overview(&mut out, sections);
+    write_claims(&mut out, sections);
     for section in sections {
         one(&mut out, section);
     }
@@ -45,8 +47,27 @@ fn overview(out: &mut String, sections: &[Section]) {
             None => "not stated".into(),
         };
         let orders = tally::orders(section);
-        let orders = if section.orders.is_empty() { String::new() } else { counted(&orders) };
+        let orders = if section.numbers.orders.is_empty() { String::new() } else { counted(&orders) };
         let _ = writeln!(out, "| {} | {} | {expected} | {orders} |", escape(&section.name), escape(question));
+    }
+}
+
+/// A table for claims, errata and what is shipped each.
+fn write_claims(out: &mut String, sections: &[Section]) {
+    let all = claims::all(sections);
+    for group in all.chunk_by(|a, b| claims::group(a.claim) == claims::group(b.claim)) {
+        let title = claims::group(group[0].claim).1;
+        let _ = writeln!(
+            out,
+            "\n## {title}\n\n| | claim | verdict | finding | experiment |\n|---|---|---|---|---|"
+        );
+        for f in group {
+            let claim = f.claim;
+            let (says, finding) = (prose(&claim.says), prose(&f.finding));
+            let (id, source, name) = (escape(&claim.id), escape(&claim.source), escape(f.experiment));
+            let verdict = claim.verdict.name();
+            let _ = writeln!(out, "| {id} | {says} ({source}) | {verdict} | {finding} | {name} |");
+        }
     }
 }
 
@@ -152,12 +173,12 @@ fn write_ranks(out: &mut String, section: &Section) {
 
 /// Folded, a table for each place.
 fn write_orders(out: &mut String, section: &Section) {
-    if section.orders.is_empty() {
+    if section.numbers.orders.is_empty() {
         return;
     }
-    let _ = writeln!(out, "\n<details><summary>{} orders</summary>", section.orders.len());
-    let several = section.orders.iter().any(|o| o.metric != section.orders[0].metric);
-    for group in section.orders.chunk_by(|a, b| place(a) == place(b)) {
+    let _ = writeln!(out, "\n<details><summary>{} orders</summary>", section.numbers.orders.len());
+    let several = section.numbers.orders.iter().any(|o| o.metric != section.numbers.orders[0].metric);
+    for group in section.numbers.orders.chunk_by(|a, b| place(a) == place(b)) {
         let labels: Vec<String> =
             place(&group[0]).iter().filter(|l| !l.is_empty()).map(|l| escape(l)).collect();
         let metric = if several { " error |" } else { "" };

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
 use super::svg;
 use crate::error::{BadInput, Result};
-use crate::record::{LossRow, OrderRow, RankRow, ReachRow, Row, SampledRow, Timing, read_csv};
-use crate::results::Summary;
+use crate::record::{LossRow, MeasuredRow, RankRow, ReachRow, Row, SampledRow, TileRow, Timing, read_csv};
+use crate::results::{Summary, Tables};
 
 /// One result folder.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +21,8 @@ pub(super) struct Section {
     pub manifest: Vec<(String, String)>,
     pub figures: Vec<Figure>,
     pub tables: Vec<Table>,
-    pub orders: Vec<OrderRow>,
+    /// Rows as numbers can be looked up in.
+    pub numbers: Tables,
     pub calls: Vec<ReachRow>,
     pub ranks: Vec<RankRow>,
     /// Solvers, in the order of the rows.
@@ -37,8 +38,8 @@ pub(super) struct Section {
 pub(super) struct Figure {
     pub stem: String,
     pub svg: svg::Picture,
-    /// The same as PNG, where it lies beside.
-    pub png: Option<PathBuf>,
+    /// The file's text.
+    pub text: String,
 }
 
 /// A table, as it lies on disk.
@@ -57,13 +58,24 @@ pub(super) enum Kind {
     Orders,
     Calls,
     Ranks,
+    Measured,
+    Pictures,
     Loss,
     Timing,
 }
 
 impl Kind {
-    const ALL: [Kind; 7] =
-        [Kind::Exact, Kind::Sampled, Kind::Orders, Kind::Calls, Kind::Ranks, Kind::Loss, Kind::Timing];
+    const ALL: [Kind; 9] = [
+        Kind::Exact,
+        Kind::Sampled,
+        Kind::Orders,
+        Kind::Calls,
+        Kind::Ranks,
+        Kind::Measured,
+        Kind::Pictures,
+        Kind::Loss,
+        Kind::Timing,
+    ];
 
     pub fn file(self) -> &'static str {
         match self {
@@ -72,6 +84,8 @@ impl Kind {
             Kind::Orders => "orders.csv",
             Kind::Calls => "calls.csv",
             Kind::Ranks => "ranks.csv",
+            Kind::Measured => "measured.csv",
+            Kind::Pictures => "pictures.csv",
             Kind::Loss => "loss.csv",
             Kind::Timing => "timing.csv",
         }
@@ -84,6 +98,8 @@ impl Kind {
             Kind::Orders => "Orders of convergence",
             Kind::Calls => "Calls until W2 is small enough",
             Kind::Ranks => "Rankings",
+            Kind::Measured => "Numbers of the study",
+            Kind::Pictures => "Pictures",
             Kind::Loss => "Training",
             Kind::Timing => "Timings",
         }
@@ -93,7 +109,7 @@ impl Kind {
 impl Section {
     /// Whether it is of a training rather than of an experiment.
     pub fn is_training(&self) -> bool {
-        self.tables.iter().all(|t| t.kind == Kind::Loss)
+        !self.tables.is_empty() && self.tables.iter().all(|t| t.kind == Kind::Loss)
     }
 
     pub fn table(&self, kind: Kind) -> Option<&Table> {
@@ -150,7 +166,9 @@ fn section(folder: &Path) -> Result<Section> {
     for kind in Kind::ALL {
         read_table(&mut section, folder, kind)?;
     }
-    if section.tables.is_empty() {
+    section.summary = Summary::read(folder)?;
+    let claims = section.summary.as_ref().is_some_and(|s| !s.claims.is_empty());
+    if section.tables.is_empty() && !claims {
         let fix = "run the experiment to its end";
         return Err(BadInput::about("", "holds a manifest but no table", fix).file(folder));
     }
@@ -158,7 +176,6 @@ fn section(folder: &Path) -> Result<Section> {
         Some(table) => table.iter().map(|(key, value)| (key.clone(), plain(value))).collect(),
         None => Vec::new(),
     };
-    section.summary = Summary::read(folder)?;
     let stems = match &section.summary {
         Some(summary) => summary.figures.clone(),
         None => drawn(folder),
@@ -181,7 +198,9 @@ fn read_table(section: &mut Section, folder: &Path, kind: Kind) -> Result<()> {
             section.failed_runs += rows.iter().filter(|r| !r.error.is_empty()).count();
             take_solvers(section, rows.iter().map(|r| &r.solver));
             section.metric = "w2".into();
-            rows.len()
+            let n = rows.len();
+            section.numbers.rows.extend(rows);
+            n
         }
         Kind::Sampled => {
             let rows: Vec<SampledRow> = read_csv(&path)?;
@@ -189,17 +208,24 @@ fn read_table(section: &mut Section, folder: &Path, kind: Kind) -> Result<()> {
             take_solvers(section, rows.iter().map(|r| &r.solver));
             section.metric =
                 rows.iter().map(|r| &r.metric).find(|m| !m.is_empty()).cloned().unwrap_or_default();
-            rows.len()
+            let n = rows.len();
+            section.numbers.rows.extend(SampledRow::cells(rows));
+            n
         }
         Kind::Orders => {
-            section.orders = read_csv(&path)?;
-            if let Some(first) = section.orders.first() {
+            section.numbers.orders = read_csv(&path)?;
+            if let Some(first) = section.numbers.orders.first() {
                 section.metric = first.metric.clone();
             }
-            section.orders.len()
+            section.numbers.orders.len()
         }
         Kind::Calls => keep(&mut section.calls, read_csv(&path)?),
         Kind::Ranks => keep(&mut section.ranks, read_csv(&path)?),
+        Kind::Measured => {
+            section.numbers.measured = read_csv::<MeasuredRow>(&path)?;
+            section.numbers.measured.len()
+        }
+        Kind::Pictures => count::<TileRow>(&path)?,
         Kind::Loss => count::<LossRow>(&path)?,
         Kind::Timing => count::<Timing>(&path)?,
     };
@@ -269,7 +295,7 @@ fn figure(folder: &Path, stem: String) -> Result<Figure> {
         return Err(BadInput::new("", &stem, "is no figure", fix).file(folder.join("summary.toml")));
     }
     let path = folder.join(format!("{stem}.svg"));
-    let svg = svg::Picture::read(&text_of(&path)?).map_err(|e| e.file(&path))?;
-    let png = Some(folder.join(format!("{stem}.png"))).filter(|p| p.is_file());
-    Ok(Figure { stem, svg, png })
+    let text = text_of(&path)?;
+    let svg = svg::Picture::read(&text).map_err(|e| e.file(&path))?;
+    Ok(Figure { stem, svg, text })
 }

@@ -49,7 +49,7 @@ pub(super) fn expected(section: &Section) -> Option<Expected> {
 }
 
 pub(super) fn orders(section: &Section) -> Orders {
-    let count = |verdict: &str| section.orders.iter().filter(|o| o.verdict == verdict).count();
+    let count = |verdict: &str| section.numbers.orders.iter().filter(|o| o.verdict == verdict).count();
     Orders { pass: count("pass"), fail: count("fail"), inconclusive: count("inconclusive") }
 }
 

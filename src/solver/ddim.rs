@@ -14,7 +14,8 @@ impl Sample for Ddim {
     fn sample<V: Space>(&self, cx: &mut Ctx<V>, grid: &[Level], mut x: State<V>) -> State<V> {
         for pair in grid.windows(2) {
             let (t, s) = (&pair[0], &pair[1]);
-            let sd = self.eta * s.sigma / t.sigma * t.variance_since(s).sqrt();
+            // (Up the levels, where eta = 0 encodes, there is no variance to take the root of.)
+            let sd = self.eta * s.sigma / t.sigma * t.variance_since(s).max(0.0).sqrt();
             let rest = (s.sigma - sd).max(0.0).sqrt() * (s.sigma + sd).sqrt();
             let d = cx.denoise(&x, t);
             let z = (self.eta > 0.0).then(|| cx.increment(&x, t, s));

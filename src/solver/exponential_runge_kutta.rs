@@ -45,6 +45,11 @@ impl Form {
         }
     }
 
+    /// The step `h` of a `z`: below 0 where noise is added.
+    fn step_of(self, z: f64) -> f64 {
+        self.z(z)
+    }
+
     /// The quantity integrated; one model call.
     pub fn native<V: Space>(self, cx: &mut Ctx<V>, x: &State<V>, at: &Level) -> State<V> {
         match self {
@@ -182,7 +187,7 @@ fn advance<V: Space>(
     natives: &[State<V>],
 ) -> State<V> {
     let (keep, gain) = form.factors(t, to);
-    let weights = row.iter().map(|weight| gain * z.abs() * weight.at(z));
+    let weights = row.iter().map(|weight| gain * form.step_of(z) * weight.at(z));
     let terms = weights.zip(natives).filter(|(weight, _)| *weight != 0.0);
     Lin::sum(std::iter::once((keep, x)).chain(terms)).eval()
 }

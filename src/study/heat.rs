@@ -45,13 +45,28 @@ impl LineMixture {
         if let Some(s) = self.stds.iter().find(bad) {
             return Err(BadInput::new("stds", s, "is out of range", "give numbers from 1e-3 to 1e3"));
         }
-        if let Some(m) = self.means.iter().find(|m| !(m.abs() <= 1e3)) {
+        if let Some(m) = self.means.iter().find(|m| !(-1e3..=1e3).contains(*m)) {
             return Err(BadInput::new("means", m, "is out of range", "give numbers from -1e3 to 1e3"));
         }
         let part = |k: usize| {
             (self.weights[k], vec![self.means[k]], Covariance::Isotropic(self.stds[k] * self.stds[k]))
         };
         Mixture::new((0..n).map(part).collect())
+    }
+
+    /// Cosine coefficients, as [`Cosines`] has them, of the density after time `t`, in closed form: each component's
+    /// `w e^{-xi^2 (s^2 + t)/2} cos(xi (m + half_width))`. They keep their digits where a transform of values would leave
+    /// nothing but round-off.
+    pub fn spectrum(&self, cells: &Cells, t: f64) -> Vec<f64> {
+        let total: f64 = self.weights.iter().sum();
+        let one = |(k, xi): (usize, f64)| -> f64 {
+            let parts = self.weights.iter().zip(&self.means).zip(&self.stds);
+            let part = |((w, m), s): ((&f64, &f64), &f64)| {
+                w / total * gain(xi, s * s + t) * (xi * (m + cells.half_width)).cos()
+            };
+            cells.scale(k) * parts.map(part).sum::<f64>()
+        };
+        cells.frequencies().into_iter().enumerate().map(one).collect()
     }
 
     /// How far from 0 the law at time `t` of `dx = dw` reaches: nine standard deviations beyond every mean.
@@ -96,6 +111,13 @@ impl Cells {
     /// Their centres.
     pub fn centres(&self) -> Vec<f64> {
         (0..self.count).map(|i| (i as f64 + 0.5) * self.width() - self.half_width).collect()
+    }
+
+    /// What the integral of a density times `cos(xi_k (x + half_width))` is multiplied by to be a coefficient of
+    /// [`Cosines`].
+    pub fn scale(&self, k: usize) -> f64 {
+        let modes = if k == 0 { 1.0 } else { 2.0 };
+        (modes / self.count as f64).sqrt() / self.width()
     }
 
     /// The angular frequency of every mode, `xi_k = pi k/(2 half_width)`.
@@ -206,6 +228,9 @@ mod tests {
         let damped: Vec<f64> =
             modes.iter().zip(cells.frequencies()).map(|(c, xi)| c * gain(xi, 0.5)).collect();
         for (a, b) in cosines.synthesise(&damped).iter().zip(density(&law, &brownian(0.5), &x)) {
+            assert!((a - b).abs() < 1e-14);
+        }
+        for (a, b) in damped.iter().zip(data.spectrum(&cells, 0.5)) {
             assert!((a - b).abs() < 1e-14);
         }
     }

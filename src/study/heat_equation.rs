@@ -6,22 +6,19 @@
 //! `dx = -x/2 dt + dw` tends to N(0, 1). Both are compared at equal noise-to-signal variance
 //! `kappa^2 = sigma^2/alpha^2`, which is `t` for heat and `e^t - 1` for OU: there one law is the other, scaled by alpha.
 
-use std::f64::consts::{PI, TAU};
-
 use serde::Deserialize;
 
-use super::heat::{Cells, Cosines, LineMixture, brownian, density, gain, geometric};
+use super::heat::{Cells, Cosines, LineMixture, brownian, density, gain};
 use crate::batch::Batch;
 use crate::data::CLEAN;
 use crate::data::mixture::Mixture;
 use crate::error::{BadInput, Result};
-use crate::metric::wasserstein::normal_cdf;
 use crate::noise::{Purpose, White};
 use crate::parallel;
-use crate::run::Denoiser;
-use crate::schedule::Level;
 use crate::state::State;
 use crate::study::{Findings, Quantity, Study};
+
+mod limit;
 
 /// Parameters.
 #[derive(Clone, Debug, Deserialize)]
@@ -55,7 +52,7 @@ impl Default for HeatEquation {
             half_width: 16.0,
             cells: vec![32, 48, 64, 96, 128, 192, 256, 512, 1024, 2048],
             particles: vec![64, 256, 1024, 4096, 16384, 65536],
-            repeats: 64,
+            repeats: 256,
             steps: 4,
             places: 21,
             seed: 1,
@@ -73,6 +70,9 @@ const SHAPE: &str = "KL to the Gaussian of its own moments";
 const ENTROPY: &str = "entropy";
 const DE_BRUIJN: &str = "entropy rate over half the Fisher information";
 const CLOCK: &str = "kappa^2 = sigma^2/alpha^2 (t for heat)";
+
+/// Particles whose variance is watched.
+const GROWN: usize = 65536;
 
 /// Which equation a route solves: the coefficient of the Laplacian.
 const EQUATIONS: [(&str, f64); 2] = [("half the Laplacian", 0.5), ("the whole Laplacian", 1.0)];
@@ -93,7 +93,12 @@ impl Study for HeatEquation {
     fn check(&self) -> Result<()> {
         self.data.law().map_err(|e| e.within("data"))?;
         if !(1e-3..=1e2).contains(&self.time) {
-            return Err(BadInput::new("time", self.time, "is out of range", "give a number from 1e-3 to 1e2"));
+            return Err(BadInput::new(
+                "time",
+                self.time,
+                "is out of range",
+                "give a number from 1e-3 to 1e2",
+            ));
         }
         // The whole Laplacian spreads twice as fast.
         let reach = self.data.reach(2.0 * self.time);
@@ -111,6 +116,7 @@ impl Study for HeatEquation {
     fn make_quick(&mut self) {
         self.cells.retain(|n| *n <= 512);
         self.particles.retain(|n| *n <= 1024);
+        self.repeats = self.repeats.min(64);
         self.places = self.places.min(11);
     }
 
@@ -215,9 +221,8 @@ impl HeatEquation {
                 }
             }
         }
-        let n = self.particles.iter().copied().max().unwrap_or(2);
         for (case, g) in [("particles of dx = dw", 1.0), ("particles of dx = sqrt(2) dw", 2f64.sqrt())] {
-            let [before, after] = self.run_particles(law, n, self.repeats as u64, g);
+            let [before, after] = self.run_particles(law, GROWN, self.repeats as u64, g);
             let (m0, _) = mean_and_error(before.iter().copied());
             let (m1, _) = mean_and_error(after.iter().copied());
             let grown = |(a, b): (&f64, &f64)| ((b - m1).powi(2) - (a - m0).powi(2)) / self.time;
@@ -238,42 +243,6 @@ impl HeatEquation {
         }
         [start.0.to_rows(), x]
     }
-
-    /// Where heat and OU lead.
-    fn limit(&self, law: &Mixture, found: &mut Findings) {
-        let kappa2 = geometric(1e-2, 1e3, self.places);
-        let (mean, data_variance) = (law.mean()[0], law.covariance()[(0, 0)]);
-        let third = self.third_cumulant(mean);
-        let rows = parallel::map(&kappa2, |&k| [brownian(k), ornstein_uhlenbeck(k)].map(|at| Seen::at(law, &at)));
-        for (&k, seen) in kappa2.iter().zip(&rows) {
-            for (process, seen) in ["heat", "OU"].into_iter().zip(seen) {
-                found.put(W2, process, k, seen.w2);
-                found.put(KL, process, k, seen.kl);
-                found.put(SHAPE, process, k, seen.shape);
-                found.put(ENTROPY, process, k, seen.entropy);
-            }
-            let variance = data_variance + k;
-            found.put(SHAPE, "k_3^2/(12 v^3)", k, third * third / (12.0 * variance.powi(3)));
-            found.put(ENTROPY, "ln(2 pi e v)/2", k, 0.5 * (1.0 + (TAU * variance).ln()));
-        }
-        let ratios = parallel::map(&kappa2, |&t| entropy_rate(law, t) / (0.5 * Seen::at(law, &brownian(t)).fisher));
-        for (t, ratio) in kappa2.iter().zip(ratios) {
-            found.put(DE_BRUIJN, "heat", *t, ratio);
-        }
-    }
-
-    /// `E (x_0 - mean)^3`, which diffusion leaves alone.
-    fn third_cumulant(&self, mean: f64) -> f64 {
-        let total: f64 = self.data.weights.iter().sum();
-        let parts = self.data.weights.iter().zip(&self.data.means).zip(&self.data.stds);
-        parts.map(|((w, m), s)| w / total * ((m - mean).powi(3) + 3.0 * (m - mean) * s * s)).sum()
-    }
-}
-
-/// `dx = -x/2 dt + dw` at the time when `sigma^2/alpha^2 = kappa2`: `alpha^2 = e^{-t}`.
-fn ornstein_uhlenbeck(kappa2: f64) -> Level {
-    let sigma = (kappa2 / (1.0 + kappa2)).sqrt();
-    Level { t: kappa2.ln_1p(), alpha: 1.0 / (1.0 + kappa2).sqrt(), sigma, f: -0.5, g2: 1.0 }
 }
 
 /// Second difference with reflecting ends, which keeps the total.
@@ -325,80 +294,20 @@ fn mean_and_error(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     (mean, (square / (n * (n - 1.0))).sqrt())
 }
 
-/// What is looked at of a law.
-struct Seen {
-    w2: f64,
-    kl: f64,
-    shape: f64,
-    entropy: f64,
-    fisher: f64,
-}
-
-/// Nodes an interval of the trapezoidal rule has for the narrowest thing in it: smooth integrands that vanish at both
-/// ends are integrated to round-off.
-const NODES: f64 = 8.0;
-
-impl Seen {
-    fn at(law: &Mixture, at: &Level) -> Self {
-        let marginal = law.marginal(at);
-        let (mean, variance) = (marginal.mean()[0], marginal.covariance()[(0, 0)]);
-        let narrowest = marginal.components().iter().map(|c| c.covariance.matrix(1)[(0, 0)].sqrt());
-        let step = narrowest.fold(1.0, f64::min) / NODES;
-        let reach = 14.0 * variance.sqrt().max(1.0) + mean.abs();
-        let count = (2.0 * reach / step).ceil() as usize;
-        let x: Vec<f64> = (0..=count).map(|i| i as f64 * step - reach).collect();
-        let batch = Batch::from_rows(1, x.clone());
-        let logs = law.log_density(&batch, at);
-        let scores = law.score(&State(batch), at).0.to_rows();
-        let normal = |x: f64, m: f64, v: f64| -0.5 * ((x - m).powi(2) / v + (TAU * v).ln());
-        let sum = |f: &dyn Fn(usize) -> f64| step * (0..x.len()).map(f).sum::<f64>();
-        Seen {
-            w2: w2_to_normal(law, at),
-            kl: sum(&|i| divergence(logs[i], normal(x[i], 0.0, 1.0))),
-            shape: sum(&|i| divergence(logs[i], normal(x[i], mean, variance))),
-            entropy: sum(&|i| -logs[i].exp() * logs[i]),
-            fisher: sum(&|i| logs[i].exp() * scores[i] * scores[i]),
-        }
-    }
-}
-
-/// `p ln(p/q) - p + q` of logarithms of densities: never negative, so that a small KL is a sum without cancellation.
-fn divergence(log_p: f64, log_q: f64) -> f64 {
-    let (p, l) = (log_p.exp(), log_p - log_q);
-    if l.abs() < 0.5 { p * (l + (-l).exp_m1()) } else { p * l - p + log_q.exp() }
-}
-
-/// `W2^2 = E (T(z) - z)^2` with `T` the monotone map of N(0, 1), by the trapezoidal rule.
-fn w2_to_normal(law: &Mixture, at: &Level) -> f64 {
-    let Some(line) = law.line(at) else { return f64::NAN };
-    let step = 0.02;
-    let term = |i: i32| {
-        let z = f64::from(i) * step;
-        let y = if z < 0.0 { line.quantile(normal_cdf(z)) } else { line.upper_quantile(normal_cdf(-z)) };
-        (y - z).powi(2) * (-0.5 * z * z).exp()
-    };
-    ((-425..=425).map(term).sum::<f64>() * step / (2.0 * PI).sqrt()).sqrt()
-}
-
-/// `dH/dt` of `dx = dw`, from entropies alone: a central difference of fourth order.
-fn entropy_rate(law: &Mixture, t: f64) -> f64 {
-    let h = 5e-3 * t;
-    let entropy = |k: f64| Seen::at(law, &brownian(t + k * h)).entropy;
-    (8.0 * (entropy(1.0) - entropy(-1.0)) - (entropy(2.0) - entropy(-2.0))) / (12.0 * h)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn quick() -> HeatEquation {
+    pub(super) fn quick() -> HeatEquation {
         let mut study = HeatEquation::default();
         study.make_quick();
         study
     }
 
-    fn value(found: &Findings, quantity: &str, case: &str, x: Option<f64>) -> f64 {
-        let fits = |r: &&crate::study::Measured| r.quantity == quantity && r.case == case && (x.is_none() || r.x == x);
+    pub(super) fn value(found: &Findings, quantity: &str, case: &str, x: Option<f64>) -> f64 {
+        let fits = |r: &&crate::study::Measured| {
+            r.quantity == quantity && r.case == case && (x.is_none() || r.x == x)
+        };
         found.rows.iter().find(fits).unwrap_or_else(|| panic!("{quantity}, {case}")).value
     }
 
@@ -429,30 +338,6 @@ mod tests {
         for row in quick().measure("particles").rows.iter().filter(|r| r.quantity == SCATTER) {
             let error = row.stderr.expect("it is sampled");
             assert!((row.value - 1.0).abs() < 4.0 * error && error < 0.2, "{row:?}");
-        }
-    }
-
-    #[test]
-    fn distances_of_a_gaussian_are_the_closed_forms() {
-        let one = LineMixture { weights: vec![1.0], means: vec![0.7], stds: vec![0.5] };
-        let law = one.law().unwrap();
-        for at in [brownian(0.1), brownian(30.0), ornstein_uhlenbeck(3.0)] {
-            let (m, v) = (0.7 * at.alpha, at.marginal_variance(0.25));
-            let seen = Seen::at(&law, &at);
-            assert!((seen.w2 - m.hypot(v.sqrt() - 1.0)).abs() < 1e-12, "{}", seen.w2);
-            assert!((seen.kl / (0.5 * (v + m * m - 1.0 - v.ln())) - 1.0).abs() < 1e-12, "{}", seen.kl);
-            assert!((seen.entropy - 0.5 * (1.0 + (TAU * v).ln())).abs() < 1e-12);
-            assert!((seen.fisher * v - 1.0).abs() < 1e-12 && seen.shape.abs() < 1e-14);
-        }
-    }
-
-    #[test]
-    fn ou_is_heat_made_smaller_and_entropy_grows_by_half_the_fisher_information() {
-        let found = quick().measure("limit");
-        for x in geometric(1e-2, 1e3, 11) {
-            let shape = |case: &str| value(&found, SHAPE, case, Some(x));
-            assert!((shape("heat") / shape("OU") - 1.0).abs() < 1e-8, "{x}");
-            assert!((value(&found, DE_BRUIJN, "heat", Some(x)) - 1.0).abs() < 1e-7, "{x}");
         }
     }
 

@@ -56,7 +56,15 @@ macro_rules! studies {
 }
 
 studies! {
+    "heat-equation" => HeatEquation,
+    "inverse-heat" => InverseHeat,
+    "inversion" => Inversion,
     "measured-elsewhere" => MeasuredElsewhere,
+    "one-step" => OneStep,
+    "reverse-transition" => ReverseTransition,
+    "score-geometry" => ScoreGeometry,
+    #[cfg(feature = "candle")]
+    "trained-score" => TrainedScore,
 }
 
 /// Studies of networks, which are not in every program.
@@ -70,7 +78,9 @@ impl Kind {
     pub(crate) fn check_built(name: &str) -> Result<()> {
         if OF_NETWORKS.contains(&name) && !Kind::NAMES.contains(&name) {
             let fix = "build it with `--features candle`";
-            return Err(BadInput::new("name", name, "needs a program that was built with networks", fix).unfilled());
+            return Err(
+                BadInput::new("name", name, "needs a program that was built with networks", fix).unfilled()
+            );
         }
         Ok(())
     }

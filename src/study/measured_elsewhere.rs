@@ -26,8 +26,12 @@ struct Line {
 
 impl MeasuredElsewhere {
     fn read(&self) -> std::result::Result<Vec<Measured>, csv::Error> {
-        let lines = csv::ReaderBuilder::new().comment(Some(b'#')).from_reader(self.rows.as_bytes()).into_deserialize();
-        let measured = |l: Line| Measured { quantity: l.quantity, case: l.case, x: l.x, value: l.value, stderr: None };
+        let lines = csv::ReaderBuilder::new()
+            .comment(Some(b'#'))
+            .from_reader(self.rows.as_bytes())
+            .into_deserialize();
+        let measured =
+            |l: Line| Measured { quantity: l.quantity, case: l.case, x: l.x, value: l.value, stderr: None };
         lines.map(|line: std::result::Result<Line, _>| line.map(measured)).collect()
     }
 }

@@ -2,10 +2,10 @@
 //! from it.
 //!
 //! For Gaussian data it is Gaussian at every step. For any data its mean is that of DDPM (Ho et al. 2020, eq. 7, with
-//! `x_0` replaced by its mean, as it is linear in `x_0`), and only the variance and the shape are approximated. For mixtures on
-//! the line all is in closed form, so that the price in nats is a quadrature: by the chain rule, the divergence between the law
-//! of the reverse process at the levels of a grid and that of the sampler is the sum of the steps' divergences (Sohl-Dickstein et al.
-//! 2015, sec. 2.3, read from the other end), and it bounds that of what they end with.
+//! `x_0` replaced by its mean: the formula is linear in `x_0`), and only the variance and the shape are approximated. For
+//! mixtures on the line all of it is in closed form, so that the price in nats is a quadrature. By the chain rule (Cover &
+//! Thomas 2006, theorem 2.5.3) the divergence between the reverse process at the levels of a grid and the sampler's path is
+//! the sum of those of the steps, and it bounds the divergence between the laws that they end with.
 
 mod frame;
 mod kernel;
@@ -18,7 +18,7 @@ use crate::data::Gaussian;
 use crate::data::mixture::Mixture;
 use crate::error::{BadInput, Result};
 use crate::parallel;
-use crate::schedule::{Betas, Level, Schedule, Table, TableParameters};
+use crate::schedule::{Level, Schedule, Table, TableParameters};
 use crate::solver::ddpm::{Ddpm, Variance};
 use crate::study::{Findings, Quantity, Study};
 
@@ -46,9 +46,9 @@ pub struct ReverseTransition {
 impl Default for ReverseTransition {
     fn default() -> Self {
         ReverseTransition {
-            steps: vec![0.64, 0.32, 0.16, 0.08, 0.04, 0.02, 0.01],
-            time_steps: vec![0.04, 0.02, 0.01, 0.005, 0.0025, 0.00125],
-            chains: vec![16, 32, 64, 128, 256, 512],
+            steps: vec![0.32, 0.16, 0.08, 0.04, 0.02, 0.01],
+            time_steps: vec![0.01, 0.005, 0.0025, 0.00125],
+            chains: vec![64, 128, 256, 512, 1024],
             table: true,
         }
     }
@@ -60,32 +60,31 @@ const KL: &str = "kl of a step";
 const RATIO: &str = "kl over its leading term";
 const PATH: &str = "kl of a chain";
 const TABLE: &str = "kl of 999 steps";
+const TABLE_END: &str = "kl of the last 10 of 999";
 
 /// Laws and schedules that kernels are held to.
 const CASES: [(&str, &str); 4] = [("gaussian", "vp"), ("two-mode", "vp"), ("skew", "vp"), ("two-mode", "ve")];
 
 impl Study for ReverseTransition {
     const QUANTITIES: &'static [Quantity] = &[
-        Quantity {
-            name: MOMENTS,
-            across: "step in lambda",
-            up: "largest difference, relative to the standard deviation (variance)",
-        },
+        Quantity { name: MOMENTS, across: "", up: "largest difference, relative to sd (variance)" },
         Quantity { name: FIRST_ORDER, across: "step in time", up: "root mean square difference" },
         Quantity { name: KL, across: "step in lambda", up: "KL of p(x_s | x_t) to the kernel, nats" },
         Quantity { name: RATIO, across: "step in lambda", up: "KL over its leading term" },
         Quantity { name: PATH, across: "steps", up: "KL of the path laws, nats" },
         Quantity { name: TABLE, across: "", up: "KL of the path laws, nats" },
+        Quantity { name: TABLE_END, across: "", up: "KL of the path laws, nats" },
         Quantity { name: frame::APART, across: "steps", up: "W2 between the two in x/alpha" },
         Quantity { name: frame::ERROR, across: "steps", up: "W2 to the exact law in x/alpha" },
         Quantity { name: notes::LINE, across: "step in time", up: "root mean square, nats" },
+        Quantity { name: notes::SQUARE, across: "step in time", up: "largest change, nats" },
         Quantity { name: notes::STEP, across: "step in time", up: "W2 to the exact law" },
         Quantity { name: notes::CHAIN, across: "steps", up: "variance at t = 1" },
     ];
 
     fn check(&self) -> Result<()> {
         check_steps("steps", &self.steps, 3.0)?;
-        check_steps("time_steps", &self.time_steps, 0.5)?;
+        check_steps("time_steps", &self.time_steps, 0.15)?;
         let bad = |n: &&usize| !(1..=4096).contains(*n);
         match self.chains.iter().find(bad) {
             Some(n) => Err(BadInput::new("chains", n, "is no number of steps to run", "give 1 to 4096")),
@@ -94,9 +93,9 @@ impl Study for ReverseTransition {
     }
 
     fn make_quick(&mut self) {
-        self.steps = vec![0.16, 0.02];
-        self.time_steps = vec![0.005, 0.0025];
-        self.chains = vec![16, 32];
+        self.steps = vec![0.02, 0.01];
+        self.time_steps = vec![0.0025, 0.00125];
+        self.chains = vec![32, 64];
         self.table = false;
     }
 
@@ -163,14 +162,14 @@ impl ReverseTransition {
                 found.put(KL, case(k), h, kl);
                 // (On Gaussian data two of the kernels are exact, and a ratio of nothings says nothing.)
                 let exact = matches!(k, Kernel::ExactMoments | Kernel::OptimalVariance);
-                if h <= 0.02 && !(exact && law == "gaussian") {
+                if h <= 0.01 && !(exact && law == "gaussian") {
                     found.put(RATIO, case(k), h, kl / step.predicted(k));
                 }
             }
         }
         for &n in &self.chains {
-            let sum = chain(&data, &schedule, &frame::levels(&schedule, n));
-            for (k, kl) in Kernel::ALL.into_iter().zip(sum) {
+            let steps = chain(&data, &schedule, &frame::levels(&schedule, n));
+            for (k, kl) in Kernel::ALL.into_iter().zip(total(&steps)) {
                 found.put(PATH, case(k), n as f64, kl);
             }
         }
@@ -179,19 +178,18 @@ impl ReverseTransition {
     /// Mean and variance of `p(x_s | x_t)` for Gaussian data: the closed form against conditioning of the joint law,
     /// against quadrature of Bayes' rule, and against what the solver `ddpm(variance=exact)` does.
     fn moments(&self, found: &mut Findings) {
-        let (mixture, schedule) = (law_named("gaussian"), schedule_named("vp"));
+        let schedule = schedule_named("vp");
         let t = schedule.at_kappa(KAPPA);
-        for &h in &self.steps {
-            let s = below(&schedule, &t, h);
-            for (name, mean, variance) in other_ways(&mixture, &schedule, &t, &s) {
-                found.put(MOMENTS, format!("{name}: mean"), h, mean);
-                found.put(MOMENTS, format!("{name}: variance"), h, variance);
-            }
-            for law in ["gaussian", "two-mode", "skew"] {
-                let data = law_named(law);
-                let step = Step::new(&data, &schedule, t, s);
-                found.put(MOMENTS, format!("ddpm on {law}: mean"), h, step.mean_error(Kernel::FixedSmall));
-            }
+        let levels: Vec<Level> = self.steps.iter().map(|h| below(&schedule, &t, *h)).collect();
+        for (way, mean, variance) in other_ways(&schedule, &t, &levels) {
+            found.single(MOMENTS, format!("{way}: mean"), mean);
+            found.single(MOMENTS, format!("{way}: variance"), variance);
+        }
+        for law in ["gaussian", "two-mode", "skew"] {
+            let data = law_named(law);
+            let off = |s: &Level| Step::new(&data, &schedule, t, *s).mean_error(Kernel::FixedSmall);
+            let most = levels.iter().map(off).fold(0.0, f64::max);
+            found.single(MOMENTS, format!("ddpm on {law}: mean"), most);
         }
     }
 
@@ -219,25 +217,29 @@ impl ReverseTransition {
     }
 }
 
-/// Differences from the closed form: (way, mean relative to the standard deviation, variance relative to itself).
-fn other_ways(data: &Mixture, schedule: &Schedule, t: &Level, s: &Level) -> [(&'static str, f64, f64); 3] {
-    let (there, here) = (LineLaw::marginal(data, t).moments(), LineLaw::marginal(data, s).moments());
-    let (keep, b) = (t.alpha / s.alpha, t.variance_since(s));
-    let model = Gaussian::new(vec![data.components()[0].mean[0]], vec![data.covariance()[0]]);
-    let model = model.expect("a Gaussian has a variance");
-    let solver = Ddpm { variance: Variance::Exact };
+/// Largest differences from the closed form, over steps and places: (way, of the mean relative to the standard deviation,
+/// of the variance relative to itself).
+fn other_ways(schedule: &Schedule, t: &Level, levels: &[Level]) -> [(&'static str, f64, f64); 3] {
+    let data = law_named("gaussian");
+    let model = Gaussian::new(data.mean(), vec![data.covariance()[0]]).expect("a Gaussian of the list");
+    let there = LineLaw::marginal(&data, t).moments();
     let mut most = [("conditioning", 0.0, 0.0), ("quadrature", 0.0, 0.0), ("ddpm(variance=exact)", 0.0, 0.0)];
-    for z in [-3.0, -1.0, 0.0, 0.5, 2.0, 4.0] {
-        let x = there.mean + z * there.variance.sqrt();
-        let exact = LineLaw::reverse(data, t, s, x).moments();
-        // The joint law of (x_s, x_t) has the covariance keep v_s.
-        let gain = keep * here.variance / there.variance;
-        let joint = (here.mean + gain * (x - there.mean), here.variance - gain * keep * here.variance);
-        let up = |z| run(&solver, &model, schedule, &[*t, *s], &[x], z)[0];
-        let run = (up(0.0), (up(1.0) - up(0.0)).powi(2));
-        for (way, (mean, variance)) in most.iter_mut().zip([joint, bayes(data, s, (keep, b), x), run]) {
-            way.1 = f64::max(way.1, (mean - exact.mean).abs() / exact.variance.sqrt());
-            way.2 = f64::max(way.2, (variance / exact.variance - 1.0).abs());
+    for s in levels {
+        let here = LineLaw::marginal(&data, s).moments();
+        let (keep, b) = (t.alpha / s.alpha, t.variance_since(s));
+        for z in [-3.0, -1.0, 0.0, 0.5, 2.0, 4.0] {
+            let x = there.mean + z * there.variance.sqrt();
+            let exact = LineLaw::reverse(&data, t, s, x).moments();
+            // In the joint law the covariance of x_s and x_t is keep times the variance of x_s.
+            let gain = keep * here.variance / there.variance;
+            let joint = (here.mean + gain * (x - there.mean), here.variance - gain * keep * here.variance);
+            let at = |z| run(&Ddpm { variance: Variance::Exact }, &model, schedule, &[*t, *s], &[x], z)[0];
+            let solver = (at(0.0), (at(1.0) - at(0.0)).powi(2));
+            let ways = [joint, bayes(&data, s, (keep, b), x), solver];
+            for (most, (mean, variance)) in most.iter_mut().zip(ways) {
+                most.1 = f64::max(most.1, (mean - exact.mean).abs() / exact.variance.sqrt());
+                most.2 = f64::max(most.2, (variance / exact.variance - 1.0).abs());
+            }
         }
     }
     most
@@ -256,22 +258,93 @@ fn bayes(data: &Mixture, s: &Level, (keep, b): (f64, f64), y: f64) -> (f64, f64)
     (mean, points.iter().map(|(x, w)| w * (x - mean).powi(2)).sum::<f64>() / mass)
 }
 
-/// Sum of the steps' divergences over a grid, for every kernel.
-fn chain(data: &Mixture, schedule: &Schedule, levels: &[Level]) -> [f64; 5] {
+/// Divergences of the steps over a grid, of every kernel.
+fn chain(data: &Mixture, schedule: &Schedule, levels: &[Level]) -> Vec<[f64; 5]> {
     let pairs: Vec<&[Level]> = levels.windows(2).collect();
-    let steps = parallel::map(&pairs, |p| Step::new(data, schedule, p[0], p[1]).kl());
-    steps.iter().fold([0.0; 5], |sum, kl| std::array::from_fn(|k| sum[k] + kl[k]))
+    parallel::map(&pairs, |p| Step::new(data, schedule, p[0], p[1]).kl())
+}
+
+fn total(steps: &[[f64; 5]]) -> [f64; 5] {
+    std::array::from_fn(|k| steps.iter().map(|kl| kl[k]).sum())
 }
 
 /// The 999 steps between the thousand entries of DDPM's table (Ho et al. 2020: beta from 1e-4 to 0.02).
 fn table(found: &mut Findings) {
-    let parameters = TableParameters { steps: 1000, beta: Betas::Linear, beta_min: 1e-4, beta_max: 0.02 };
-    let schedule = Schedule::DdpmDiscrete(Table::try_from(parameters).expect("the table of the paper"));
+    let table = Table::try_from(TableParameters::default()).expect("the table of the paper");
+    let schedule = Schedule::DdpmDiscrete(table);
     let levels: Vec<Level> = (0..1000).rev().map(|i| schedule.at(f64::from(i))).collect();
     for law in ["gaussian", "two-mode", "skew"] {
-        let sum = chain(&law_named(law), &schedule, &levels);
-        for (k, kl) in Kernel::ALL.into_iter().zip(sum) {
-            found.single(TABLE, format!("{law}: {}", k.name()), kl);
+        let steps = chain(&law_named(law), &schedule, &levels);
+        for (quantity, steps) in [(TABLE, &steps[..]), (TABLE_END, &steps[steps.len() - 10..])] {
+            for (k, kl) in Kernel::ALL.into_iter().zip(total(steps)) {
+                found.single(quantity, format!("{law}: {}", k.name()), kl);
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(found: &Findings, quantity: &str, case: &str, x: f64) -> f64 {
+        let row = |r: &&crate::study::Measured| r.quantity == quantity && r.case == case && r.x == Some(x);
+        found.rows.iter().find(row).unwrap_or_else(|| panic!("no {quantity} of {case} at {x}")).value
+    }
+
+    fn study() -> ReverseTransition {
+        ReverseTransition { steps: vec![0.02, 0.01], chains: vec![64, 128], ..ReverseTransition::default() }
+    }
+
+    #[test]
+    fn moments_agree_four_ways() {
+        let found = ReverseTransition::default().measure("moments");
+        let ways: Vec<_> = found.rows.iter().filter(|r| r.quantity == MOMENTS).collect();
+        assert_eq!(ways.len(), 9);
+        assert!(ways.iter().all(|r| r.value < 1e-12), "{ways:?}");
+    }
+
+    #[test]
+    fn mean_and_variance_are_those_of_the_reverse_sde_to_first_order() {
+        let found = study().measure("moments");
+        for case in ["gaussian: mean", "gaussian: variance", "two-mode: mean", "two-mode: variance"] {
+            let ratio = value(&found, FIRST_ORDER, case, 0.005) / value(&found, FIRST_ORDER, case, 0.0025);
+            assert!((ratio.log2() - 2.0).abs() < 0.05, "{case}: {ratio}");
+        }
+    }
+
+    #[test]
+    fn a_step_costs_h_squared_by_its_variance_and_h_cubed_by_its_shape() {
+        let found = study().measure("skew on vp");
+        for k in Kernel::ALL {
+            let case = format!("skew on vp: {}", k.name());
+            let want = if k == Kernel::ExactMoments { 3.0 } else { 2.0 };
+            let order = (value(&found, KL, &case, 0.02) / value(&found, KL, &case, 0.01)).log2();
+            assert!((order - want).abs() < 0.05, "{case}: {order}");
+            let order = (value(&found, PATH, &case, 64.0) / value(&found, PATH, &case, 128.0)).log2();
+            assert!((order - want + 1.0).abs() < 0.12, "{case}, chain: {order}");
+        }
+    }
+
+    #[test]
+    fn on_gaussian_data_the_exact_moments_leave_nothing() {
+        let found = study().measure("gaussian on vp");
+        for n in [64.0, 128.0] {
+            assert!(value(&found, PATH, "gaussian on vp: exact moments", n) < 1e-25);
+            assert!(value(&found, PATH, "gaussian on vp: fixed-large", n) > 1e-3);
+        }
+    }
+
+    #[test]
+    fn parameters_that_are_no_steps_are_refused() {
+        let refused = |change: fn(&mut ReverseTransition)| {
+            let mut study = ReverseTransition::default();
+            change(&mut study);
+            study.check().is_err()
+        };
+        assert!(refused(|s| s.steps = vec![-0.1]));
+        assert!(refused(|s| s.time_steps = vec![f64::INFINITY]));
+        assert!(refused(|s| s.chains = vec![0]));
+        assert!(!refused(|_| ()));
     }
 }

@@ -146,15 +146,12 @@ impl<'a> Step<'a> {
     ///
     /// With `V`, `K3` the variance and third cumulant of `x_0` given `x_t`: the third cumulant of `x_s` given `x_t` is
     /// `c^3 K3`, `c = alpha_s b/sigma_t^2`, so that exact moments leave a squared skewness over 12; a variance that is off by a
-    /// share `r` costs `r^2/4`. To first order in `h` the exact variance is `2 h sigma_t^2 [1 - h - 2 h A + 2 h V/kappa_t^2]`
+    /// share `r` costs `r^2/4`. To second order the exact variance is `2 h sigma_t^2 [1 - h - 2 h A + 2 h V/kappa_t^2]`,
     /// with `A = -d ln sigma/d lambda`, which is `alpha^2` (VP) or 1 (VE).
     pub fn predicted(&self, kernel: Kernel) -> f64 {
         let (t, h) = (&self.t, self.s.lambda() - self.t.lambda());
-        let clean: Vec<_> = self
-            .nodes
-            .iter()
-            .map(|(x, _)| LineLaw::reverse(self.data, t, &CLEAN, *x).moments())
-            .collect();
+        let clean: Vec<_> =
+            self.nodes.iter().map(|(x, _)| LineLaw::reverse(self.data, t, &CLEAN, *x).moments()).collect();
         let square = t.kappa().powi(2);
         let a = 1.0 + 2.0 * t.f * t.sigma.powi(2) / t.g2;
         let excess = |off: f64| {
@@ -187,7 +184,9 @@ impl<'a> Step<'a> {
 fn divergences(p: &LineLaw, q: [Normal; 5]) -> [f64; 5] {
     let all = || {
         let parts = p.parts.iter().filter(|part| part.weight > 1e-18);
-        parts.map(|part| (part.mean, part.variance.sqrt())).chain(q.iter().map(|n| (n.mean, n.variance.sqrt())))
+        parts
+            .map(|part| (part.mean, part.variance.sqrt()))
+            .chain(q.iter().map(|n| (n.mean, n.variance.sqrt())))
     };
     let lo = all().map(|(m, sd)| m - REACH * sd).fold(f64::INFINITY, f64::min);
     let hi = all().map(|(m, sd)| m + REACH * sd).fold(f64::NEG_INFINITY, f64::max);
@@ -214,4 +213,53 @@ fn defect(ln_p: f64, ln_q: f64) -> f64 {
     }
     let p = ln_p.exp();
     p * ratio - p + ln_q.exp()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::line::{Part, law_named};
+    use super::*;
+
+    #[test]
+    fn divergences_of_gaussians_are_their_closed_form_near_and_far() {
+        let p = LineLaw { parts: vec![Part { weight: 1.0, mean: 0.3, variance: 0.5 }] };
+        for (dm, ratio) in [(0.0, 1.0), (1e-6, 1.0), (0.0, 1.0 + 1e-5), (0.2, 0.7), (-1.0, 3.0)] {
+            let variance = 0.5 / ratio;
+            let q = Normal { mean: 0.3 + dm, variance };
+            let u: f64 = ratio - 1.0;
+            let want = 0.5 * (u - u.ln_1p()) + dm * dm / (2.0 * variance);
+            let got = divergences(&p, [q; 5])[0];
+            assert!((got - want).abs() <= 1e-8 * want + 1e-28, "{dm}, {ratio}: {got:e} for {want:e}");
+        }
+    }
+
+    #[test]
+    fn twice_the_nodes_change_nothing() {
+        let schedule = Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 };
+        let data = law_named("two-mode");
+        for kappa in [3.0, 0.7, 0.05] {
+            let (t, s) = (schedule.at_kappa(kappa), schedule.at_kappa(0.8 * kappa));
+            let one = Step::new(&data, &schedule, t, s).kl();
+            let two = Step::finer(&data, &schedule, (t, s), 2.0).kl();
+            for (a, b) in one.iter().zip(two) {
+                assert!((a - b).abs() < 1e-9 * b, "at kappa = {kappa}: {a:e}, {b:e}");
+            }
+        }
+    }
+
+    #[test]
+    fn leading_terms_are_what_short_steps_show() {
+        for schedule in [
+            Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 },
+            Schedule::Ve { sigma_min: 0.01, sigma_max: 50.0 },
+        ] {
+            let data = law_named("skew");
+            let (t, s) = (schedule.at_kappa(0.7), schedule.at_kappa(0.7 * (-2e-3f64).exp()));
+            let step = Step::new(&data, &schedule, t, s);
+            for (k, kl) in Kernel::ALL.into_iter().zip(step.kl()) {
+                let ratio = kl / step.predicted(k);
+                assert!((ratio - 1.0).abs() < 5e-3, "{}: {ratio}", k.name());
+            }
+        }
+    }
 }

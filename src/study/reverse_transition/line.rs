@@ -204,3 +204,53 @@ pub fn rms(values: impl Iterator<Item = (f64, f64)>) -> f64 {
     }
     (sum / total).sqrt()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn levels() -> (Level, Level) {
+        let schedule = Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 };
+        (schedule.at_kappa(0.7), schedule.at_kappa(0.4))
+    }
+
+    #[test]
+    fn the_reverse_transition_is_what_bayes_rule_says() {
+        let (t, s) = levels();
+        for (name, data) in laws() {
+            let (p_s, p_t) = (LineLaw::marginal(&data, &s), LineLaw::marginal(&data, &t));
+            let (keep, variance) = (t.alpha / s.alpha, t.variance_since(&s));
+            for (x, y) in [(-2.0, -1.0), (0.1, 0.3), (1.7, -0.4), (0.0, 2.5)] {
+                let forward = Part { weight: 1.0, mean: keep * x, variance }.ln_density(y);
+                let bayes = forward + p_s.ln_density(x) - p_t.ln_density(y);
+                let direct = LineLaw::reverse(&data, &t, &s, y).ln_density(x);
+                assert!((bayes - direct).abs() < 1e-12, "{name} at {x}, {y}: {bayes} for {direct}");
+            }
+        }
+    }
+
+    #[test]
+    fn moments_are_those_of_the_density() {
+        let (t, s) = levels();
+        for (name, data) in laws() {
+            let law = LineLaw::reverse(&data, &t, &s, 0.2);
+            let mean = |f: &dyn Fn(f64) -> f64| law.nodes(8.0).iter().map(|(x, w)| w * f(*x)).sum::<f64>();
+            let m = law.moments();
+            assert!((mean(&|_| 1.0) - 1.0).abs() < 1e-13, "{name}");
+            assert!((mean(&|x| x) - m.mean).abs() < 1e-13, "{name}");
+            assert!((mean(&|x| (x - m.mean).powi(2)) - m.variance).abs() < 1e-13, "{name}");
+            assert!((mean(&|x| (x - m.mean).powi(3)) - m.third).abs() < 1e-13, "{name}");
+        }
+    }
+
+    #[test]
+    fn slopes_are_derivatives_of_the_log_density() {
+        let law = LineLaw::marginal(&law_named("two-mode"), &levels().0);
+        for x in [-2.0, -0.5, 0.3, 1.8] {
+            let (d, f) = (1e-4, |x| law.ln_density(x));
+            let (first, second) = law.slopes(x);
+            assert!((first - (f(x + d) - f(x - d)) / (2.0 * d)).abs() < 1e-6);
+            assert!((second - (f(x + d) - 2.0 * f(x) + f(x - d)) / (d * d)).abs() < 1e-5);
+        }
+    }
+}

@@ -1,15 +1,15 @@
 //! A derivation of the reverse step by Bayes' rule, line by line (note 004), and the formulas at its end.
 //!
-//! With `D = x_{t+dt} - x_t`, `f`, `g`, `score = grad log p` at `(x_t, t)` unless said otherwise:
+//! With `D = x_{t+dt} - x_t`, `f`, `g`, `score = grad log p` at `(x_t, t)` unless said otherwise, and up to what does not
+//! depend on `x_t`, the logarithm of `p(x_t | x_{t+dt})` is:
 //!
-//! | line | `ln p(x_t | x_{t+dt})` is, up to what does not depend on `x_t` |
-//! |---|---|
-//! | Taylor | `ln p(x_{t+dt} | x_t) - D score - dt d/dt log p`, the first factor exact |
-//! | with its missing term | the same, less `D^2 score'/2`: `D^2` is of the order of `dt` |
-//! | exponent as written | `+(D - f dt)^2/(2 g^2 dt) - D score - dt d/dt log p` |
-//! | exponent, sign mended | the same with a minus in front |
-//! | square completed | `-(D - [f - g^2 score] dt)^2/(2 g^2 dt) - dt d/dt log p - f^2 dt/(2 g^2) + (f - g^2 score)^2 dt/(2 g^2)` |
-//! | last line | `-(D - [f - g^2 score] dt)^2/(2 g^2 dt)`, all at `(x_{t+dt}, t+dt)` |
+//! - *taylor*: `ln p(x_{t+dt} | x_t) - D score - dt d/dt log p`, the first factor exact;
+//! - *taylor, missing term added*: the same less `D^2 score'/2`, since `D^2` is of the order of `dt`;
+//! - *exponent as written*: `(D - f dt)^2/(2 g^2 dt) - D score - dt d/dt log p`;
+//! - *exponent, sign mended*: the same with a minus in front;
+//! - its square completed: `-(D - [f - g^2 score] dt)^2/(2 g^2 dt) - dt d/dt log p - f^2 dt/(2 g^2) +
+//!   (f - g^2 score)^2 dt/(2 g^2)`;
+//! - *last line*: `-(D - [f - g^2 score] dt)^2/(2 g^2 dt)`, all at `(x_{t+dt}, t+dt)`.
 
 use super::line::{LineLaw, law_named};
 use crate::data::Moments;
@@ -25,15 +25,12 @@ pub const STEP: &str = "w2 after one step";
 /// Quantity: variance of the forward chain at its end.
 pub const CHAIN: &str = "variance of the chain";
 
+/// Quantity: what completing the square changes in a line that it should not change.
+pub const SQUARE: &str = "square completed";
+
 /// Names of the lines.
-pub const LINES: [&str; 6] = [
-    "taylor",
-    "taylor with its missing term",
-    "exponent as written",
-    "exponent with its sign mended",
-    "square completed",
-    "last line",
-];
+const LINES: [&str; 5] =
+    ["taylor", "taylor, missing term added", "exponent as written", "exponent, sign mended", "last line"];
 
 /// What the lines say.
 struct Derivation<'a> {
@@ -45,8 +42,8 @@ struct Derivation<'a> {
 }
 
 impl Derivation<'_> {
-    /// Every line at `x_t = x` and `x_{t+dt} = y`.
-    fn lines(&self, x: f64, y: f64) -> [f64; 6] {
+    /// Every line at `x_t = x` and `x_{t+dt} = y`, and how far the completed square is from what it was made of.
+    fn lines(&self, x: f64, y: f64) -> ([f64; 5], f64) {
         let (low, high) = self.levels;
         let (dt, step) = (high.t - low.t, y - x);
         let (score, curvature) = self.laws.0.slopes(x);
@@ -62,31 +59,34 @@ impl Derivation<'_> {
             + drift * drift * dt / (2.0 * g2);
         let at_y = high.f * y - high.g2 * self.laws.1.slopes(y).0;
         let last = -(step - at_y * dt).powi(2) / (2.0 * high.g2 * dt);
-        [taylor, taylor - 0.5 * step * step * curvature, square + rest, rest - square, completed, last]
+        let mended = taylor - 0.5 * step * step * curvature;
+        ([taylor, mended, square + rest, rest - square, last], completed - (rest - square))
     }
 
-    /// Root mean square, over `x_{t+dt}` and over `x_t` given it, of each line less the truth less its mean over `x_t`.
-    fn distances(&self) -> [f64; 6] {
+    /// Root mean square, over `x_{t+dt}` and over `x_t` given it, of each line less the truth less its mean over `x_t`;
+    /// and the largest change by completing the square.
+    fn distances(&self) -> ([f64; 5], f64) {
         let (low, high) = self.levels;
-        let (mut total, mut sums) = (0.0, [0.0; 6]);
+        let (mut total, mut sums, mut change) = (0.0, [0.0; 5], 0f64);
         for (y, w) in self.laws.1.nodes(5.0) {
             let posterior = LineLaw::reverse(self.data, &high, &low, y);
-            let (mut mass, mut first, mut second) = (0.0, [0.0; 6], [0.0; 6]);
-            // (The truth less a constant near its top, so that squares of differences keep their digits.)
+            let (mut mass, mut first, mut second) = (0.0, [0.0; 5], [0.0; 5]);
             for (x, w) in posterior.nodes(4.0) {
                 let truth = posterior.ln_density(x);
+                let (lines, changed) = self.lines(x, y);
                 mass += w;
-                for (k, line) in self.lines(x, y).into_iter().enumerate() {
+                change = change.max(changed.abs());
+                for (k, line) in lines.into_iter().enumerate() {
                     first[k] += w * (line - truth);
                     second[k] += w * (line - truth).powi(2);
                 }
             }
             total += w;
-            for k in 0..6 {
+            for k in 0..LINES.len() {
                 sums[k] += w * (second[k] / mass - (first[k] / mass).powi(2)).max(0.0);
             }
         }
-        sums.map(|s| (s / total).sqrt())
+        (sums.map(|s| (s / total).sqrt()), change)
     }
 }
 
@@ -98,15 +98,16 @@ pub fn measure(law: &str, steps: &[f64], found: &mut Findings) {
     for &dt in steps {
         let high = schedule.at(low.t + dt);
         let laws = (LineLaw::marginal(&data, &low), LineLaw::marginal(&data, &high));
-        let distances = Derivation { data: &data, levels: (low, high), laws }.distances();
+        let (distances, change) = Derivation { data: &data, levels: (low, high), laws }.distances();
         for (name, off) in LINES.into_iter().zip(distances) {
             found.put(LINE, format!("{law}: {name}"), dt, off);
         }
+        found.put(SQUARE, law, dt, change);
     }
 }
 
 /// How the drift of the sampling formula is read.
-const READINGS: [&str; 3] = ["solved for x_t", "added to x_{t+dt}", "without dt"];
+const READINGS: [&str; 3] = ["solved for x_t", "added to x(t+dt)", "without dt"];
 
 /// The sampling formula of the note, `x_{t+dt} - x_t = [f - g^2 score](x_{t+dt}, t+dt) dt + g sqrt(dt) z`, read three ways,
 /// on Gaussian data: the law of `x_t` after one step from the exact law of `x_{t+dt}`.
@@ -116,7 +117,8 @@ pub fn sampling(steps: &[f64], found: &mut Findings) {
     let low = schedule.at_kappa(super::KAPPA);
     for &dt in steps {
         let high = schedule.at(low.t + dt);
-        let (from, to) = (LineLaw::marginal(&data, &high).moments(), LineLaw::marginal(&data, &low).moments());
+        let (from, to) =
+            (LineLaw::marginal(&data, &high).moments(), LineLaw::marginal(&data, &low).moments());
         // The drift [f - g^2 score] is r y - g^2/v (mean - y) = gain y + bias.
         let (gain, bias) = (high.f + high.g2 / from.variance, -high.g2 * from.mean / from.variance);
         let law = |c: f64| Moments {
@@ -147,4 +149,48 @@ pub fn stray_dt(chains: &[usize], found: &mut Findings) {
         found.put(CHAIN, "f mended", n as f64, chain(1.0));
     }
     found.single(CHAIN, "exact", schedule.at(1.0).marginal_variance(DATA));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(found: &Findings, case: &str, x: f64) -> f64 {
+        found.rows.iter().find(|r| r.case == case && r.x == Some(x)).expect("measured").value
+    }
+
+    #[test]
+    fn with_the_sign_lost_the_exponent_is_off_by_the_square_of_a_normal() {
+        let mut found = Findings::default();
+        measure("two-mode", &[2e-4, 1e-4], &mut found);
+        // The difference of the two signs is z^2, of standard deviation sqrt(2).
+        let written = value(&found, "two-mode: exponent as written", 1e-4);
+        assert!((written - 2f64.sqrt()).abs() < 2e-3, "{written}");
+        let order = |line: &str| {
+            let case = format!("two-mode: {line}");
+            (value(&found, &case, 2e-4) / value(&found, &case, 1e-4)).log2()
+        };
+        assert!((order("exponent, sign mended") - 1.0).abs() < 0.02);
+        assert!((order("last line") - 1.0).abs() < 0.02);
+        assert!((order("taylor") - 1.0).abs() < 0.02);
+        assert!((order("taylor, missing term added") - 1.5).abs() < 0.02);
+        assert!(value(&found, "two-mode", 1e-4) < 1e-12);
+    }
+
+    #[test]
+    fn the_sampling_formula_solved_for_its_unknown_is_euler_maruyama() {
+        let mut found = Findings::default();
+        sampling(&[0.004, 0.002], &mut found);
+        let order = |case| (value(&found, case, 0.004) / value(&found, case, 0.002)).log2();
+        assert!((order("solved for x_t") - 2.0).abs() < 0.03);
+        assert!((order("added to x(t+dt)") - 1.0).abs() < 0.03);
+        let schedule = Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 };
+        let data = crate::data::Gaussian::new(vec![0.5], vec![0.25]).expect("legal");
+        let low = schedule.at_kappa(super::super::KAPPA);
+        let grid = [schedule.at(low.t + 0.004), low];
+        let solver = crate::solver::euler_maruyama::EulerMaruyama::default();
+        let law = crate::law::law(&solver, &data, &schedule, &grid, crate::law::Init::Marginal);
+        let off = w2(&law.expect("a law").moments, &data.marginal(&low));
+        assert!((off / value(&found, "solved for x_t", 0.004) - 1.0).abs() < 1e-9);
+    }
 }

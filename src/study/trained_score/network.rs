@@ -169,3 +169,20 @@ impl Denoiser<Batch<f64>> for Network {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::Schedule;
+
+    #[test]
+    fn what_a_preconditioned_network_should_answer_has_unit_variance_at_every_level() {
+        for lambda in [-5.0, -1.0, 0.0, 2.0, 5.0] {
+            let (at, spread) = (Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 }.at_lambda(lambda), 1.7);
+            let (a, b) = Form::Preconditioned.coefficients(&at, spread);
+            // F = (z - a x)/b with x = alpha x0 + sigma z.
+            let (of_data, of_noise) = (-a * at.alpha * spread / b, (1.0 - a * at.sigma) / b);
+            assert!((of_data.hypot(of_noise) - 1.0).abs() < 1e-9, "{lambda}");
+        }
+    }
+}

@@ -3,11 +3,11 @@
 use candle_core::{DType, Device, Result, Tensor, Var};
 
 use super::network::{Form, Network, Senses};
+use crate::batch::Batch;
 use crate::data::{CLEAN, Data};
 use crate::net::ops;
 use crate::net::train::{Optimiser, State as Weights, learning_rate};
 use crate::noise::{Purpose, White};
-use crate::batch::Batch;
 use crate::schedule::{Level, Schedule};
 use crate::state::State;
 
@@ -73,7 +73,8 @@ fn zeros(inputs: usize, outputs: usize) -> Result<(Var, Var)> {
 /// Normal weights of variance `1/inputs` and no biases; no answer at all before the first update.
 fn initial(shapes: &[(usize, usize)], seed: u64) -> Result<Tensor> {
     let most: usize = shapes.iter().map(|(i, o)| i * o).sum();
-    let mut normals = White::of(seed, Purpose::Pilot).draw(&State(Batch::<f64>::zeros(1, 0, most))).0.to_rows().into_iter();
+    let mut normals =
+        White::of(seed, Purpose::Pilot).draw(&State(Batch::<f64>::zeros(1, 0, most))).0.to_rows().into_iter();
     let mut row = Vec::new();
     for (k, &(inputs, outputs)) in shapes.iter().enumerate() {
         let scale = if k + 1 == shapes.len() { 0.0 } else { 1.0 / (inputs as f64).sqrt() };
@@ -105,7 +106,8 @@ fn examples(recipe: &Recipe, step: usize) -> Result<(Tensor, Tensor)> {
     let Recipe { data, form, senses, batch, seed, .. } = *recipe;
     let (dim, first) = (senses.dim, (step * batch) as u64);
     let clean = data.sample::<f64>(&CLEAN, seed, Purpose::Start, first, batch).to_rows();
-    let noise = White::of(seed, Purpose::Noise).draw(&State(Batch::<f64>::zeros(dim, first, batch))).0.to_rows();
+    let noise =
+        White::of(seed, Purpose::Noise).draw(&State(Batch::<f64>::zeros(dim, first, batch))).0.to_rows();
     let (mut input, mut target) = (Vec::new(), Vec::new());
     for (i, (x0, z)) in clean.chunks_exact(dim).zip(noise.chunks_exact(dim)).enumerate() {
         let at = level(recipe, step, i);
@@ -116,7 +118,10 @@ fn examples(recipe: &Recipe, step: usize) -> Result<(Tensor, Tensor)> {
         target.extend(noisy().zip(z).map(|(x, z)| ((z - a * x) / b) as f32));
     }
     let told = dim + Senses::OF_LEVEL;
-    Ok((Tensor::from_vec(input, (batch, told), &Device::Cpu)?, Tensor::from_vec(target, (batch, dim), &Device::Cpu)?))
+    Ok((
+        Tensor::from_vec(input, (batch, told), &Device::Cpu)?,
+        Tensor::from_vec(target, (batch, dim), &Device::Cpu)?,
+    ))
 }
 
 /// Levels of a batch lie evenly in `lambda`, a step's a golden section of their distance beyond the last one's.
@@ -124,4 +129,77 @@ fn level(recipe: &Recipe, step: usize, i: usize) -> Level {
     let shift = (step as f64 * 0.5 * (5f64.sqrt() - 1.0)).fract();
     let (low, high) = recipe.senses.range;
     recipe.schedule.at_lambda(low + (high - low) * (i as f64 + shift) / recipe.batch as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Gaussian;
+    use crate::parallel;
+    use crate::run::Denoiser;
+
+    const SCHEDULE: Schedule = Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 };
+
+    fn with<T>(form: Form, steps: usize, use_it: impl FnOnce(&Recipe) -> T) -> T {
+        let data = Data::Gaussian(Gaussian::new(vec![1.0, 0.0], vec![0.25, 1.0]).unwrap());
+        let senses = Senses { dim: 2, spread: 1.0, range: (-5.0, 4.0) };
+        let (schedule, data) = (&SCHEDULE, &data);
+        use_it(&Recipe {
+            data,
+            schedule,
+            form,
+            senses,
+            width: 16,
+            hidden: 2,
+            steps,
+            batch: 128,
+            rate: 5e-3,
+            seed: 3,
+        })
+    }
+
+    #[test]
+    fn on_the_host_a_network_says_what_it_said_in_training() {
+        with(Form::Noise, 1, |recipe| {
+            let shapes = recipe.senses.shapes(recipe.width, recipe.hidden);
+            let layers: Vec<(Var, Var)> = shapes.iter().map(|&(i, o)| zeros(i, o).unwrap()).collect();
+            let vars: Vec<&Var> = layers.iter().flat_map(|(weight, bias)| [weight, bias]).collect();
+            let count: usize = vars.iter().map(|var| var.elem_count()).sum();
+            let row: Vec<f64> = (0..count).map(|i| 0.5 * (1.0 + i as f64).sin()).collect();
+            set(&vars, &Tensor::new(&row[..], &Device::Cpu).unwrap().to_dtype(DType::F32).unwrap()).unwrap();
+            let theirs = answer(&layers, examples(recipe, 0).unwrap().0).unwrap().to_vec2::<f32>().unwrap();
+            let network = Network::new(recipe.senses, recipe.form, &shapes, &row);
+            for (i, theirs) in theirs.iter().enumerate().step_by(17) {
+                let at = level(recipe, 0, i);
+                let sample = |from: Batch<f64>| from.to_rows();
+                let x0 = sample(recipe.data.sample(&CLEAN, 3, Purpose::Start, i as u64, 1));
+                let zero = State(Batch::<f64>::zeros(2, i as u64, 1));
+                let z = sample(White::of(3, Purpose::Noise).draw(&zero).0);
+                let x = x0.iter().zip(&z).map(|(x0, z)| at.alpha * x0 + at.sigma * z).collect();
+                let ours = network.eps(&State(Batch::from_rows(2, x)), &at).0.to_rows();
+                assert!(
+                    ours.iter().zip(theirs).all(|(a, b)| (a - f64::from(*b)).abs() < 1e-4),
+                    "{ours:?} {theirs:?}"
+                );
+            }
+        });
+    }
+
+    #[test]
+    fn every_form_learns_the_score_and_the_same_on_any_number_of_threads() {
+        for form in [Form::Noise, Form::Data, Form::Preconditioned] {
+            with(form, 400, |recipe| {
+                let once = parallel::with_threads(Some(1), || train(recipe)).unwrap();
+                let pair =
+                    parallel::with_threads(Some(2), || parallel::map(&[(), ()], |()| train(recipe))).unwrap();
+                assert!(pair.iter().all(|network| *network == once));
+                let at = SCHEDULE.at_lambda(0.0);
+                let x = State(recipe.data.sample::<f64>(&at, 4, Purpose::Start, 0, 1000));
+                let (ours, exact) =
+                    (once.eps(&x, &at).0.to_rows(), recipe.data.model().eps(&x, &at).0.to_rows());
+                let error = ours.iter().zip(&exact).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / 2000.0;
+                assert!(error < 0.02, "{form:?}: {error}");
+            });
+        }
+    }
 }
