@@ -177,16 +177,17 @@ fn order_points(row: &OrderRow) -> Vec<(f64, f64)> {
 pub fn error_budget(rows: &[Row], title: &str) -> Figure {
     type Part = (&'static str, usize, fn(&Row) -> Option<f64>);
     const PARTS: [Part; 4] = [
-        ("discretisation", 0, |r| r.budget_discretisation.or(if r.init == "marginal" { r.w2 } else { None })),
+        ("discretisation", 0, |r| r.budget_discretisation),
         ("initialisation", 1, |r| r.budget_init),
         ("truncation", 2, |r| r.budget_truncation),
         ("whole", 13, |r| r.w2_data),
     ];
+    let rows: Vec<Row> = rows.iter().map(|row| with_budget(row, rows)).collect();
     let mut ends =
         distinct(rows.iter().map(|r| r.grid.clone())).iter().map(|g| end_time(g)).collect::<Vec<_>>();
     ends.sort_by(|a, b| a.0.unwrap_or(f64::INFINITY).total_cmp(&b.0.unwrap_or(f64::INFINITY)));
     let ends = distinct(ends.into_iter().map(|(_, label)| label));
-    let groups = grouped(rows, |r| {
+    let groups = grouped(&rows, |r| {
         let grid = Label::parse(&r.grid);
         let grid = if grid.value("end").is_some() { grid.without("end") } else { String::new() };
         let mut key = vec![("solver", r.solver.clone())];
@@ -218,6 +219,18 @@ pub fn error_budget(rows: &[Row], title: &str) -> Figure {
     };
     let x = Across::Categories(ends);
     figure(&groups, panels, Chart { x, x_title: "end time of the grid".into(), context, ..chart(title) })
+}
+
+/// A row with its budget: from the marginal all of `w2` is discretisation, and truncation is that of any start.
+fn with_budget(row: &Row, all: &[Row]) -> Row {
+    let mut row = row.clone();
+    if row.init == "marginal" {
+        let place = |r: &Row| (r.data.clone(), r.schedule.clone(), r.grid.clone());
+        let other = all.iter().find(|r| r.budget_truncation.is_some() && place(r) == place(&row));
+        row.budget_truncation = row.budget_truncation.or(other.and_then(|r| r.budget_truncation));
+        row.budget_discretisation = row.budget_discretisation.or(row.w2);
+    }
+    row
 }
 
 /// An error against a numeric parameter of the solvers, one curve a step count: one panel for each solver (but for the

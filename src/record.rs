@@ -80,7 +80,7 @@ pub struct Row {
     /// the exact dynamics.
     #[serde(with = "number")]
     pub budget_init: Option<f64>,
-    /// Error budget: W2 between the exact marginal at the last level and the data.
+    /// Error budget of runs that do not start from the marginal: W2 between the exact marginal at the last level and the data.
     #[serde(with = "number")]
     pub budget_truncation: Option<f64>,
     /// Error budget of runs that do not start from the marginal: W2 of the same run from the exact marginal to the exact

@@ -308,7 +308,7 @@ mod tests {
         let store = Store::open(folder.path(), false).expect("open");
         assert_eq!(store.get("a"), Some(&cell("a")));
         drop(store);
-        let store = Store::open(folder.path(), true).expect("open");
+        let store: Store = Store::open(folder.path(), true).expect("open");
         assert_eq!(store.get("a"), None);
     }
 }

@@ -36,8 +36,6 @@ pub use score_geometry::ScoreGeometry;
 #[cfg(feature = "candle")]
 pub use trained_score::TrainedScore;
 
-
-
 /// What a study measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quantity {
@@ -121,7 +119,13 @@ impl Findings {
 
     /// Adds a number that is of no place.
     pub fn single(&mut self, quantity: &str, case: impl Into<String>, value: f64) {
-        self.rows.push(Measured { quantity: quantity.into(), case: case.into(), x: None, value, stderr: None });
+        self.rows.push(Measured {
+            quantity: quantity.into(),
+            case: case.into(),
+            x: None,
+            value,
+            stderr: None,
+        });
     }
 
     /// Adds a mean over samples with its standard error.

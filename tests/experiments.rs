@@ -59,8 +59,20 @@ fn committed_studies_meet_every_expectation_and_leave_none_open() {
 }
 
 #[test]
+fn studies_measure_what_they_say_they_measure() {
+    for (study, parts) in committed_studies() {
+        let Some(kind) = study.study.as_ref().filter(|k| !k.quantities().is_empty()) else { continue };
+        let known: std::collections::BTreeSet<&str> = kind.quantities().iter().map(|q| q.name).collect();
+        let rows = parts.iter().flat_map(|p| &p.rows);
+        let found: std::collections::BTreeSet<&str> = rows.map(|r| r.quantity.as_str()).collect();
+        assert_eq!(found, known, "{}", study.name);
+    }
+}
+
+#[test]
 fn every_number_of_every_claim_is_in_the_committed_results() {
-    let tables = |name: &str| Tables::read(&Path::new("results").join(name)).expect("tables that can be read");
+    let tables =
+        |name: &str| Tables::read(&Path::new("results").join(name)).expect("tables that can be read");
     let mut claims = 0;
     for entry in std::fs::read_dir("results").unwrap().flatten().filter(|e| e.path().is_dir()) {
         let Some(summary) = Summary::read(&entry.path()).expect("a summary or none") else { continue };

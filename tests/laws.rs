@@ -383,3 +383,18 @@ fn data_that_is_no_gaussian_is_refused_by_entry() {
     assert!(singular.variance().iter().all(|c| *c >= 0.0) && singular.variance().iter().any(|c| *c < 1e-15));
     assert_eq!(Gaussian::power_law(3, 2.0).unwrap().variance(), [1.0, 0.25, 1.0 / 9.0]);
 }
+
+#[test]
+fn deterministic_methods_run_up_the_levels_with_their_order() {
+    let (schedule, data) = (schedule("vp-linear"), Gaussian::new(vec![0.5, -1.0], vec![0.25, 2.0]).unwrap());
+    let error = |name: &str, steps: usize| {
+        let mut up = levels(&schedule, "uniform-lambda, start = 1.0, end = 1e-3", steps);
+        up.reverse();
+        let exact = data.marginal(&up[steps]);
+        distance(&law_of(name, &data, &schedule, &up).moments, &exact, &exact)
+    };
+    for (name, order) in [("ddim", 1.0), ("heun", 2.0), ("dpm-solver-2", 2.0), ("dpm-solver-3", 3.0)] {
+        let measured = (error(name, 256) / error(name, 512)).log2();
+        assert!((measured - order).abs() < 0.05, "{name}: {measured}");
+    }
+}

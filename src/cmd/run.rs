@@ -12,9 +12,7 @@ use crate::experiment::{
 use crate::geometry::{Field, Paths};
 use crate::monte_carlo::{self, Precision, Sampling};
 use crate::plot::{self, Along, Figure, Looks, PathsOf};
-use crate::record::{
-    MeasuredRow, OrderRow, Part, RankRow, Row, SampledRow, TileRow, Timing, to_csv,
-};
+use crate::record::{MeasuredRow, OrderRow, Part, RankRow, Row, SampledRow, TileRow, Timing, to_csv};
 use crate::results::{self, Store, Summary};
 use crate::schedule::Schedule;
 use crate::{parallel, reach, runner};

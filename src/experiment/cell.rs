@@ -161,7 +161,7 @@ impl Cell<'_> {
             worst_mode: Some(errors.worst_mode),
             mode: if law.mean_field { "mean-field" } else { "exact" }.into(),
             budget_init: self.init_error(start, end, &exact),
-            budget_truncation: Some(w2(&exact, &data.moments())),
+            budget_truncation: (self.init != Init::Marginal).then(|| w2(&exact, &data.moments())),
             budget_discretisation: from_marginal.map(|m| w2(&m, &exact)),
             floor: self.floor(end, &exact),
             strong_error: law.strong_error,

@@ -42,7 +42,10 @@ pub(super) enum Up {
     Errors,
     /// Any numbers, on a linear scale.
     Values,
-    Integers { low: f64, high: f64 },
+    Integers {
+        low: f64,
+        high: f64,
+    },
 }
 
 pub(super) const MARGIN: f64 = 18.0;

@@ -12,6 +12,7 @@ use super::tally::{self, place};
 use crate::record::OrderRow;
 use crate::results::Found;
 
+mod maths;
 mod numbers;
 
 /// Rows that fit a page.
@@ -171,11 +172,11 @@ fn claims(sections: &[Section], group: &str) -> String {
     out
 }
 
-/// Text with numbers set as numbers, and with what stands between backticks as code.
+/// Text with mathematics set as such, and with what stands between backticks as code.
 fn coded(text: &str) -> String {
     let part = |(k, part): (usize, &str)| match k % 2 {
         1 => format!("\\texttt{{{}}}", escape(part)),
-        _ => numbers::numbers_in(part),
+        _ => maths::set(part),
     };
     text.split('`').enumerate().map(part).collect()
 }

@@ -258,10 +258,13 @@ impl Claim {
     }
 }
 
-/// Three significant digits.
+/// Three significant digits; whole numbers as such.
 pub(crate) fn short(x: f64) -> String {
-    if x == 0.0 || (1e-2..1e4).contains(&x.abs()) {
-        let digits = if x == 0.0 { 0 } else { (2 - x.abs().log10().floor() as i32).clamp(0, 4) as usize };
+    if x.fract() == 0.0 && x.abs() < 1e4 {
+        return format!("{x}");
+    }
+    if (1e-2..1e4).contains(&x.abs()) {
+        let digits = (2 - x.abs().log10().floor() as i32).clamp(0, 4) as usize;
         return format!("{x:.digits$}");
     }
     format!("{x:.2e}")
@@ -344,6 +347,6 @@ mod tests {
     #[test]
     fn numbers_have_three_digits() {
         let all = [0.0, 1.0, 0.0123456, 123.4, 1e-5, 123456.0, -2.5].map(short);
-        assert_eq!(all, ["0", "1.00", "0.0123", "123", "1.00e-5", "1.23e5", "-2.50"]);
+        assert_eq!(all, ["0", "1", "0.0123", "123", "1.00e-5", "1.23e5", "-2.50"]);
     }
 }

@@ -102,6 +102,7 @@ impl Study for InverseHeat {
         Quantity { name: FINER, across: "largest frequency", up: "rms out over rms in" },
         Quantity { name: CROSSOVER, across: "t", up: "frequency xi" },
         Quantity { name: ERROR, across: "t", up: "L2 error relative to the density" },
+        Quantity { name: NAIVE, across: "t", up: "L2 error relative to the density" },
         Quantity {
             name: BY_SIZE,
             across: "perturbation, of the maximum",

@@ -79,12 +79,12 @@ impl Study for Inversion {
         Quantity {
             name: between::DISTANCE,
             across: "share u of the way",
-            up: "mean square distance to the nearest mode over that of data",
+            up: "mean square distance to modes over that of data",
         },
         Quantity {
             name: between::OFF,
             across: "share u of the way",
-            up: "share farther from every mode than all but 1 in 1000 of the data",
+            up: "share farther from modes than 0.999 of the data",
         },
         Quantity { name: between::PATH, across: "share u of the way", up: "angle on the ring, in modes" },
         Quantity {

@@ -3,9 +3,9 @@
 //!
 //! DDIM (Song, Meng & Ermon 2021, eq. 12 with sigma = 0) goes from `x_t = alpha_t d + sigma_t eps` to
 //! `alpha_s d + sigma_s eps`, on a straight line if `alpha` and `sigma` move on one. So it is Euler's method wherever the
-//! coordinate is `x` over a linear function of `alpha` and `sigma` and the clock a ratio of two such functions, `x/alpha` in
-//! `sigma/alpha` (ibid., eq. 14) being one of many. In `x/alpha` no other clock will do: Euler's step is `dkappa/du` at `t` times
-//! the step in `u`, and DDIM's the step in `kappa`.
+//! coordinate is `x` over a linear function of `alpha` and `sigma` and the clock a ratio of two such functions, `x/alpha`
+//! in `sigma/alpha` (ibid., eq. 14) being one of many. In `x/alpha` no other clock will do: Euler's step in a clock `u` is
+//! `dkappa/du` at `t` times the step in `u`, and DDIM's is the step in `kappa`.
 //!
 //! Root mean squares are over `x_t ~ p_t`, by quadrature; laws are those of [`line`](super::reverse_transition).
 

@@ -50,15 +50,11 @@ impl Study for ScoreGeometry {
             across: "",
             up: "largest difference of the two, in units of 1/standard deviation",
         },
-        Quantity {
-            name: uphill::OWN,
-            across: "sigma",
-            up: "share where the score and x_0 - x have an obtuse angle",
-        },
+        Quantity { name: uphill::OWN, across: "sigma", up: "share with an obtuse angle to x_0 - x" },
         Quantity {
             name: uphill::NEAREST,
             across: "sigma",
-            up: "share where the score and the way to the nearest mode have an obtuse angle",
+            up: "share with an obtuse angle to the nearest mode",
         },
         Quantity { name: uphill::MEAN, across: "sigma", up: "mean cosine of score and E[x_0] - x" },
         Quantity { name: identities::MEAN, across: "sigma", up: "|E score| sigma" },
@@ -108,11 +104,7 @@ impl Study for ScoreGeometry {
             across: "sigma",
             up: "largest derivative of the score, of either sign",
         },
-        Quantity {
-            name: manifold::POINTS,
-            across: "sigma",
-            up: "largest difference of the scores of 512 points and the circle, times sigma",
-        },
+        Quantity { name: manifold::POINTS, across: "sigma", up: "difference of the scores, times sigma" },
     ];
 
     fn check(&self) -> Result<()> {
@@ -130,7 +122,7 @@ impl Study for ScoreGeometry {
     }
 
     fn make_quick(&mut self) {
-        self.sigmas = vec![0.01, 0.1, 1.0, 10.0];
+        self.sigmas = vec![0.01, 0.1, 1.0, 2.0, 10.0];
         self.times = 3;
     }
 

@@ -5,8 +5,9 @@ use std::fmt::Write;
 use super::super::claims;
 use super::super::read::Section;
 use super::super::tally::{self, short};
-use super::{escape, groups, letters};
+use super::{escape, groups, letters, maths};
 use crate::record::Row;
+use crate::solver::registry;
 
 /// Columns of `exact.csv` that have macros.
 const COLUMNS: &[&str] = &["w2", "w2_data", "kl", "strong_error", "amplification", "floor", "nfe"];
@@ -52,6 +53,8 @@ pub(super) fn common(sections: &[Section]) -> String {
     let (e, o) = tally::total(sections);
     counts(e, o).into_iter().for_each(|(name, n)| put(name.into(), n.to_string()));
     put("version".into(), env!("CARGO_PKG_VERSION").into());
+    let variants: usize = registry::all().iter().map(|entry| entry.variants().len()).sum();
+    put("solvers".into(), variants.to_string());
     let all = claims::all(sections);
     for (name, verdict) in [("True", "true"), ("Conditional", "true with conditions"), ("False", "false")] {
         for group in ["claims", "errata", "audit"] {
@@ -139,34 +142,7 @@ pub(super) fn number(x: f64) -> String {
         let sign = if x < 0.0 { "-" } else { "" };
         return if x.is_nan() { "nan".into() } else { format!("\\ensuremath{{{sign}\\infty}}") };
     }
-    numbers_in(&if x.fract() == 0.0 && x.abs() < 1e4 { format!("{x}") } else { short(x) })
-}
-
-/// Text in which numbers such as `1.70e-3` are set as such.
-pub(super) fn numbers_in(text: &str) -> String {
-    let mut out = String::new();
-    for (k, word) in text.split(' ').enumerate() {
-        if k > 0 {
-            out.push(' ');
-        }
-        let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '-');
-        let digits = |t: &str| {
-            !t.is_empty() && t.trim_start_matches('-').bytes().all(|b| b.is_ascii_digit() || b == b'.')
-        };
-        let parts = bare.split_once('e').filter(|(m, e)| digits(m) && digits(e));
-        match parts {
-            Some((mantissa, exponent)) if bare.len() > 2 => {
-                let set = format!("\\ensuremath{{{mantissa}\\cdot10^{{{exponent}}}}}");
-                let at = word.find(bare).expect("a part of it");
-                out.push_str(&format!("{}{set}{}", escape(&word[..at]), escape(&word[at + bare.len()..])));
-            }
-            _ if bare.starts_with('-') && digits(bare) => {
-                out.push_str(&escape(word).replacen(bare, &format!("\\ensuremath{{{bare}}}"), 1));
-            }
-            _ => out.push_str(&escape(word)),
-        }
-    }
-    out
+    maths::set(&short(x))
 }
 
 #[cfg(test)]
@@ -183,10 +159,6 @@ mod tests {
             ["0.250", "12", "\\ensuremath{\\infty}"]
         );
         assert_eq!(number(-2.5), "\\ensuremath{-2.50}");
-        assert_eq!(
-            numbers_in("W2 (1.25e-5), h^2 at 3e4; e2e x-1"),
-            "W2 (\\ensuremath{1.25\\cdot10^{-5}}), h\\textasciicircum{}2 at \\ensuremath{3\\cdot10^{4}}; e2e x-1"
-        );
     }
 
     #[test]

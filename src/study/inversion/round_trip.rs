@@ -120,7 +120,8 @@ fn every(
         put(THERE_AND_BACK, trip.calls, trip.there_and_back);
         if method.codes {
             put(CODE, trip.calls, trip.code);
-            if Some(&n) == steps.iter().max() {
+            // (A ratio of round-off says nothing.)
+            if Some(&n) == steps.iter().max() && trip.there_and_back.0 > 1e-12 {
                 put(RATIO, n as f64, (trip.there_and_back.0 / trip.code.0, 0.0));
             }
         }

@@ -150,5 +150,7 @@ mod tests {
             found.rows.iter().find(row).expect("measured").value
         };
         assert!(((value(0.02) / value(0.01)).log2() - 1.5).abs() < 0.02);
+        let ratio = found.rows.iter().find(|r| r.quantity == RATIO).expect("measured").value;
+        assert!((ratio - 1.0).abs() < 0.01, "{ratio}");
     }
 }

@@ -31,7 +31,7 @@ pub fn measure(runs: &[usize], found: &mut Findings) {
         let data = law_named(law);
         for &n in runs {
             let grid = levels(&schedule, n);
-            let nodes = LineLaw::marginal(&data, &grid[0]).nodes(0.2);
+            let nodes = LineLaw::marginal(&data, &grid[0]).nodes(16.0);
             let x: Vec<f64> = nodes.iter().map(|(x, _)| *x).collect();
             let states = State(Batch::from_rows(1, x.clone()));
             let exact = data.flow(&states, &grid[0], &grid[n]).expect("a mixture on the line has a flow");

@@ -146,8 +146,8 @@ impl<'a> Step<'a> {
     ///
     /// With `V`, `K3` the variance and third cumulant of `x_0` given `x_t`: the third cumulant of `x_s` given `x_t` is
     /// `c^3 K3`, `c = alpha_s b/sigma_t^2`, so that exact moments leave a squared skewness over 12; a variance that is off by a
-    /// share `r` costs `r^2/4`. To second order the exact variance is `2 h sigma_t^2 [1 - h - 2 h A + 2 h V/kappa_t^2]`,
-    /// with `A = -d ln sigma/d lambda`, which is `alpha^2` (VP) or 1 (VE).
+    /// share `r` costs `r^2/4`. To second order the exact variance is
+    /// `2 h sigma_t^2 [1 - h - 2 h A + 2 h V/kappa_t^2]`, with `A = -d ln sigma/d lambda`, which is `alpha^2` (VP) or 1 (VE).
     pub fn predicted(&self, kernel: Kernel) -> f64 {
         let (t, h) = (&self.t, self.s.lambda() - self.t.lambda());
         let clean: Vec<_> =

@@ -1,8 +1,8 @@
 //! Exact output laws on the line, of any model: no samples.
 //!
 //! Without noise a solver is a map, and quantiles go where it carries them. A method whose step adds one Gaussian of a
-//! width that does not depend on the state carries densities by `q(y) = int p(x) N(y; m(x), s^2) dx`, and the trapezoidal
-//! rule on a grid finer than `s` has an error far below round-off's square root.
+//! width that does not depend on the state carries densities by `q(y) = int p(x) N(y; m(x), s^2) dx`, for which the
+//! trapezoidal rule converges faster than any power once the points that `m` makes of its grid are nearer than `s`.
 
 use crate::batch::{Batch, LANES};
 use crate::data::Data;
@@ -31,7 +31,8 @@ pub struct Quantiles(Vec<f64>);
 
 /// Standard deviations of a Gaussian that are kept on either side.
 const REACH: f64 = 8.0;
-/// Distance of points in standard deviations of the noise: the rule is wrong by `2 exp(-2 pi^2/0.7^2)`, 6e-18 of all.
+/// Distance of points, as the map carries them, in standard deviations of the noise: the rule is wrong by a share of
+/// `2 exp(-2 pi^2/0.7^2)` or 6e-18, where the map is as good as linear over such a distance.
 const SPACING: f64 = 0.7;
 
 impl Run<'_> {
@@ -60,22 +61,44 @@ impl Run<'_> {
     fn density(&self, data: &Data, (low, high): (f64, f64)) -> Density {
         let width = |pair: &[Level]| self.step(pair, &[0.0], 1.0).0[0] - self.step(pair, &[0.0], 0.0).0[0];
         let widths: Vec<f64> = self.levels.windows(2).map(width).collect();
-        // Both what was added and what will be needs to be resolved; the last density is interpolated.
-        let spacing =
-            |k: usize| SPACING * widths.get(k + 1).map_or(0.1 * widths[k], |next| next.min(widths[k]));
         let margin = 0.5 * (high - low);
-        let mut p = Density::over(low - margin, high + margin, SPACING * widths[0]);
-        p.values = data
-            .log_density(&Batch::from_rows(1, p.points()), &self.levels[0])
-            .into_iter()
-            .map(f64::exp)
-            .collect();
+        let ends = (low - margin, high + margin);
+        let mut p = Density::over(ends, self.spacing(0, &widths, ends, widths[0]));
+        let logs = data.log_density(&Batch::from_rows(1, p.points()), &self.levels[0]);
+        p.values = logs.into_iter().map(f64::exp).collect();
         for (k, pair) in self.levels.windows(2).enumerate() {
             p = p.trimmed();
-            p = p.carried(&self.step(pair, &p.points(), 0.0).0, widths[k], spacing(k));
+            let means = self.step(pair, &p.points(), 0.0).0;
+            let (low, high) = range(&means);
+            let ends = (low - REACH * widths[k], high + REACH * widths[k]);
+            p = p.carried(
+                &means,
+                widths[k],
+                Density::over(ends, self.spacing(k + 1, &widths, ends, widths[k])),
+            );
         }
         p
     }
+
+    /// Distance of points between `ends` that resolves what lies there, smooth over `scale`, and where the step from level `k`
+    /// carries it: the noise added there must fill the gaps that the map opens between points.
+    fn spacing(&self, k: usize, widths: &[f64], ends: (f64, f64), scale: f64) -> f64 {
+        let Some(width) = widths.get(k) else {
+            // The last density is interpolated.
+            return 0.1 * scale;
+        };
+        let probe = Density::over(ends, SPACING * scale);
+        let means = self.step(&self.levels[k..k + 2], &probe.points(), 0.0).0;
+        let slopes = means.windows(2).map(|pair| (pair[1] - pair[0]).abs() / probe.spacing);
+        // (No network worth a number folds space harder.)
+        let steepest = slopes.fold(1.0, f64::max).min(1000.0);
+        SPACING * scale.min(width / steepest)
+    }
+}
+
+/// The least and the greatest.
+fn range(x: &[f64]) -> (f64, f64) {
+    x.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(*x), high.max(*x)))
 }
 
 /// All normal numbers one.
@@ -99,7 +122,7 @@ struct Density {
 
 impl Density {
     /// Nothing, from `low` to `high`.
-    fn over(low: f64, high: f64, spacing: f64) -> Self {
+    fn over((low, high): (f64, f64), spacing: f64) -> Self {
         let count = ((high - low) / spacing).ceil() as usize + 1;
         Density { first: low, spacing, values: vec![0.0; count] }
     }
@@ -120,11 +143,9 @@ impl Density {
         Density { first: self.point(start), spacing: self.spacing, values: self.values[start..end].to_vec() }
     }
 
-    /// The law of `m(x) + width z`, with the points of `self` carried to `means`.
-    fn carried(&self, means: &[f64], width: f64, spacing: f64) -> Density {
-        let (low, high) =
-            means.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), m| (l.min(*m), h.max(*m)));
-        let mut to = Density::over(low - REACH * width, high + REACH * width, spacing);
+    /// The law of `m(x) + width z` at the points of `to`, with those of `self` carried to `means`.
+    fn carried(&self, means: &[f64], width: f64, mut to: Density) -> Density {
+        let spacing = to.spacing;
         let scale = self.spacing / (width * std::f64::consts::TAU.sqrt());
         let step = spacing / width;
         let fall = (-step * step).exp();
