@@ -18,6 +18,7 @@ mod heat_equation;
 mod inverse_heat;
 mod inversion;
 mod kind;
+mod line;
 mod measured_elsewhere;
 mod one_step;
 mod reverse_transition;

@@ -379,7 +379,14 @@ fn check_asserts_every_experiment_of_a_folder_and_writes_nothing() {
 #[test]
 fn lists_name_the_same_things_as_text_and_as_json() {
     let bench = Bench::new(&[]);
-    let lists = ["solvers ddim", "schedules vp-linear", "grids karras", "data gaussian", "metrics w2"];
+    let lists = [
+        "solvers ddim",
+        "schedules vp-linear",
+        "grids karras",
+        "data gaussian",
+        "metrics w2",
+        "studies inversion",
+    ];
     for (what, some) in lists.iter().filter_map(|l| l.split_once(' ')) {
         let (text, json) = (bench.run(&format!("list {what}")), bench.run(&format!("list {what} --json")));
         assert_eq!((text.code, json.code, text.err + &json.err), (Some(0), Some(0), String::new()));

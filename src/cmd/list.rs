@@ -3,6 +3,7 @@
 use super::{Status, print, print_json};
 use crate::error::Result;
 use crate::solver::{Claim, registry};
+use crate::study::{Kind, Quantity};
 use crate::{data, grid::Grid, metric, schedule::Schedule};
 
 #[derive(Debug, clap::Args)]
@@ -21,6 +22,7 @@ enum What {
     Grids,
     Data,
     Metrics,
+    Studies,
 }
 
 impl List {
@@ -38,6 +40,7 @@ impl List {
             What::Grids => pairs(Grid::LIST),
             What::Data => pairs(data::LIST),
             What::Metrics => pairs(metric::LIST),
+            What::Studies => studies(),
         };
         if self.json {
             let items: Vec<_> =
@@ -49,6 +52,15 @@ impl List {
         }
         Ok(Status::Fine)
     }
+}
+
+/// Studies, with what they measure.
+fn studies() -> Vec<(String, String)> {
+    let about = |quantities: &[Quantity]| match quantities {
+        [] => "what its file holds: quantity,case,x,value".to_string(),
+        all => all.iter().map(|q| q.name).collect::<Vec<_>>().join("; "),
+    };
+    Kind::LIST.iter().map(|(name, quantities)| (name.to_string(), about(quantities))).collect()
 }
 
 fn solver_line(entry: &registry::Entry) -> (String, String) {

@@ -166,7 +166,7 @@ mod tests {
             csv::Reader::from_reader(text.as_bytes()).deserialize().map(|r| r.expect("a row")).collect()
         };
         let text = to_csv(&part.rows);
-        assert_eq!(Part::from_rows(read(&text), part.tiles.clone()), [part.clone()]);
+        assert_eq!(Part::from_rows(read(&text), part.tiles.clone()), std::slice::from_ref(&part));
         let edited = read(&text.replace("2.5e-3", "2.4e-3"));
         assert!(Part::from_rows(edited, part.tiles.clone()).is_empty());
         assert_eq!(part.tiles[0].pixels, "00ff8000");

@@ -263,11 +263,12 @@ pub(crate) fn short(x: f64) -> String {
     if x.fract() == 0.0 && x.abs() < 1e4 {
         return format!("{x}");
     }
-    if (1e-2..1e4).contains(&x.abs()) {
-        let digits = (2 - x.abs().log10().floor() as i32).clamp(0, 4) as usize;
-        return format!("{x:.digits$}");
+    let text = format!("{x:.2e}");
+    // What is written has the power of ten of what it is rounded to.
+    match text.rsplit_once('e').and_then(|(_, power)| power.parse::<i32>().ok()) {
+        Some(power @ -2..4) => format!("{x:.*}", (2 - power).max(0) as usize),
+        _ => text,
     }
-    format!("{x:.2e}")
 }
 
 #[cfg(test)]
@@ -346,7 +347,7 @@ mod tests {
 
     #[test]
     fn numbers_have_three_digits() {
-        let all = [0.0, 1.0, 0.0123456, 123.4, 1e-5, 123456.0, -2.5].map(short);
-        assert_eq!(all, ["0", "1", "0.0123", "123", "1.00e-5", "1.23e5", "-2.50"]);
+        let all = [0.0, 1.0, 0.0123456, 123.4, 1e-5, 123456.0, -2.5, 0.99999].map(short);
+        assert_eq!(all, ["0", "1", "0.0123", "123", "1.00e-5", "1.23e5", "-2.50", "1.00"]);
     }
 }

@@ -9,6 +9,7 @@
 use serde::Deserialize;
 
 use super::heat::{Cells, Cosines, LineMixture, brownian, density, gain};
+use super::line::{mean, within};
 use crate::batch::Batch;
 use crate::data::CLEAN;
 use crate::data::mixture::Mixture;
@@ -92,14 +93,7 @@ impl Study for HeatEquation {
 
     fn check(&self) -> Result<()> {
         self.data.law().map_err(|e| e.within("data"))?;
-        if !(1e-3..=1e2).contains(&self.time) {
-            return Err(BadInput::new(
-                "time",
-                self.time,
-                "is out of range",
-                "give a number from 1e-3 to 1e2",
-            ));
-        }
+        within("time", &[self.time], 1e-3..=1e2)?;
         // The whole Laplacian spreads twice as fast.
         let reach = self.data.reach(2.0 * self.time);
         if !(reach..=1e4).contains(&self.half_width) {
@@ -137,16 +131,6 @@ impl Study for HeatEquation {
     }
 }
 
-/// Refuses a list that is empty or has a number out of range.
-fn within(key: &str, list: &[usize], range: std::ops::RangeInclusive<usize>) -> Result<()> {
-    let fix = format!("give whole numbers from {} to {}", range.start(), range.end());
-    match list.iter().find(|n| !range.contains(n)) {
-        Some(n) => Err(BadInput::new(key, n, "is out of range", fix)),
-        None if list.is_empty() => Err(BadInput::about(key, "is empty", fix)),
-        None => Ok(()),
-    }
-}
-
 impl HeatEquation {
     /// Densities on cells against the closed form, and what each equation does to the variance.
     fn densities(&self, law: &Mixture, found: &mut Findings) {
@@ -174,7 +158,7 @@ impl HeatEquation {
                 found.put(DENSITY, case, *width, *off);
             }
         }
-        for (case, _, growth) in rows.iter().next_back().iter().flat_map(|r| &r.1) {
+        for (case, _, growth) in rows.last().into_iter().flat_map(|(_, rows)| rows) {
             found.single(GROWTH, case, *growth);
         }
     }
@@ -188,8 +172,8 @@ impl HeatEquation {
         cosines.synthesise(&modes)
     }
 
-    /// `dp/dt = c p_xx` by Crank and Nicolson's method (1947), second order in cells and steps alike; steps are half a cell
-    /// in number, so that one refinement halves both.
+    /// `dp/dt = c p_xx` by Crank and Nicolson's method (1947), second order in cells and steps alike. A step lasts as long as
+    /// half a cell is wide, so that one refinement halves both.
     fn crank_nicolson(&self, cells: &Cells, c: f64, start: &[f64]) -> Vec<f64> {
         let steps = (2.0 * self.time / cells.width()).ceil();
         let r = c * (self.time / steps) / cells.width().powi(2);
@@ -211,22 +195,22 @@ impl HeatEquation {
                 EQUATIONS.map(|(_, c)| cramer_von_mises(law, 2.0 * c * self.time, &x))
             });
             for (k, (equation, _)) in EQUATIONS.into_iter().enumerate() {
-                let (mean, se) = mean_and_error(squares.iter().map(|s| s[k]));
-                let root = mean.sqrt();
+                let (square, se) = mean(&squares.iter().map(|s| s[k]).collect::<Vec<_>>());
+                let root = square.sqrt();
                 let case = format!("particles of dx = dw, {equation}");
                 found.sampled(PARTICLES, case, Some(n as f64), (root, 0.5 * se / root));
                 if k == 0 {
                     let scale = 6.0 * n as f64;
-                    found.sampled(SCATTER, "dx = dw", Some(n as f64), (scale * mean, scale * se));
+                    found.sampled(SCATTER, "dx = dw", Some(n as f64), (scale * square, scale * se));
                 }
             }
         }
         for (case, g) in [("particles of dx = dw", 1.0), ("particles of dx = sqrt(2) dw", 2f64.sqrt())] {
             let [before, after] = self.run_particles(law, GROWN, self.repeats as u64, g);
-            let (m0, _) = mean_and_error(before.iter().copied());
-            let (m1, _) = mean_and_error(after.iter().copied());
+            let [(m0, _), (m1, _)] = [mean(&before), mean(&after)];
             let grown = |(a, b): (&f64, &f64)| ((b - m1).powi(2) - (a - m0).powi(2)) / self.time;
-            found.sampled(GROWTH, case, None, mean_and_error(before.iter().zip(&after).map(grown)));
+            let each: Vec<f64> = before.iter().zip(&after).map(grown).collect();
+            found.sampled(GROWTH, case, None, mean(&each));
         }
     }
 
@@ -284,14 +268,6 @@ fn cramer_von_mises(law: &Mixture, t: f64, x: &[f64]) -> f64 {
     let n = x.len() as f64;
     let term = |(i, x): (usize, &f64)| (line.cdf(*x) - (i as f64 + 0.5) / n).powi(2);
     sorted.iter().enumerate().map(term).sum::<f64>() / n + 1.0 / (12.0 * n * n)
-}
-
-/// The mean and its standard error.
-fn mean_and_error(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
-    let n = values.clone().count() as f64;
-    let mean = values.clone().sum::<f64>() / n;
-    let square: f64 = values.map(|v| (v - mean).powi(2)).sum();
-    (mean, (square / (n * (n - 1.0))).sqrt())
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 use serde::Deserialize;
 
 use super::heat::{Cells, LineMixture};
+use super::line::within;
 use crate::error::{BadInput, Result};
 use crate::study::{Findings, Quantity, Study};
 
@@ -125,18 +126,18 @@ impl Study for InverseHeat {
     fn check(&self) -> Result<()> {
         self.data.law().map_err(|e| e.within("data"))?;
         let times = [&self.times[..], &[self.time]].concat();
-        within("times", &self.times, 1e-4, 10.0)?;
-        within("time", &[self.time], 1e-4, 10.0)?;
-        within("perturbations", &self.perturbations, 1e-15, 0.1)?;
-        within("blurs", &self.blurs, 1e-3, 40.0)?;
-        within("sigmas", &self.sigmas, 1e-2, 100.0)?;
-        within("std", &[self.std], 1e-2, 10.0)?;
-        within("prior_std", &[self.prior_std], 1e-2, 10.0)?;
-        within("widths", &self.widths, 0.05, 1.0)?;
-        whole("cells", self.cells, 16, 1024)?;
-        whole("repeats", self.repeats, 1, 1000)?;
-        whole("digits", self.digits, 1, 100)?;
-        whole("data_digits", self.data_digits, 1, 1600)?;
+        within("times", &self.times, 1e-4..=10.0)?;
+        within("time", &[self.time], 1e-4..=10.0)?;
+        within("perturbations", &self.perturbations, 1e-15..=0.1)?;
+        within("blurs", &self.blurs, 1e-3..=40.0)?;
+        within("sigmas", &self.sigmas, 1e-2..=100.0)?;
+        within("std", &[self.std], 1e-2..=10.0)?;
+        within("prior_std", &[self.prior_std], 1e-2..=10.0)?;
+        within("widths", &self.widths, 0.05..=1.0)?;
+        within("cells", &[self.cells], 16..=1024)?;
+        within("repeats", &[self.repeats], 1..=1000)?;
+        within("digits", &[self.digits], 1..=100)?;
+        within("data_digits", &[self.data_digits], 1..=1600)?;
         let latest = times.iter().copied().fold(0.0, f64::max);
         // The two modes, no wider than 1, and the box on [-1, 1] lie within the same bound.
         let reach = self.data.reach(latest).max(1.0 + 9.0 * (1.0 + self.time).sqrt());
@@ -213,22 +214,6 @@ fn size(x: f64) -> String {
 fn rms(v: impl IntoIterator<Item = f64>) -> f64 {
     let (sum, n) = v.into_iter().fold((0.0, 0), |(sum, n), x| (sum + x * x, n + 1));
     (sum / f64::from(n)).sqrt()
-}
-
-fn within(key: &str, list: &[f64], least: f64, most: f64) -> Result<()> {
-    let fix = format!("give numbers from {least:e} to {most}");
-    match list.iter().find(|x| !(least..=most).contains(*x)) {
-        Some(x) => Err(BadInput::new(key, x, "is out of range", fix)),
-        None if list.is_empty() => Err(BadInput::about(key, "is empty", fix)),
-        None => Ok(()),
-    }
-}
-
-fn whole(key: &str, n: usize, least: usize, most: usize) -> Result<()> {
-    if (least..=most).contains(&n) {
-        return Ok(());
-    }
-    Err(BadInput::new(key, n, "is out of range", format!("give a whole number from {least} to {most}")))
 }
 
 #[cfg(test)]

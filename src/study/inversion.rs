@@ -13,9 +13,11 @@ mod round_trip;
 
 use serde::Deserialize;
 
-use crate::error::{BadInput, Result};
+use crate::error::Result;
 use crate::schedule::Schedule;
 use crate::study::{Findings, Quantity, Study};
+
+use super::line::{VP, within};
 
 /// The study.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -105,29 +107,13 @@ impl Study for Inversion {
     ];
 
     fn check(&self) -> Result<()> {
-        if let Some(n) = self.steps.iter().find(|n| !(4..=4096).contains(*n)) {
-            let fix = "give 4 to 4096 (multistep methods need a history)";
-            return Err(BadInput::new("steps", n, "is no number of steps to run", fix));
-        }
-        if !(2..=1_000_000).contains(&self.samples) {
-            let fix = "give 2 to 1000000";
-            return Err(BadInput::new("samples", self.samples, "is no number of samples to average", fix));
-        }
-        if !(2..=100_000).contains(&self.pairs) {
-            let fix = "give 2 to 100000";
-            return Err(BadInput::new("pairs", self.pairs, "is no number of pairs to average", fix));
-        }
-        if !(2..=1001).contains(&self.places) {
-            let fix = "give 2 to 1001, both ends included";
-            return Err(BadInput::new("places", self.places, "make no path", fix));
-        }
-        match self.widths.iter().find(|s| !(0.18..=0.9).contains(*s)) {
-            Some(s) => {
-                let fix = "give 0.18 (narrower ones have a slope above 1e6) to 0.9 (wider ones are one mode)";
-                Err(BadInput::new("widths", s, "is no width of two modes at -1 and 1", fix))
-            }
-            None => Ok(()),
-        }
+        // Multistep methods need a history.
+        within("steps", &self.steps, 4..=4096)?;
+        within("samples", &[self.samples], 2..=1_000_000)?;
+        within("pairs", &[self.pairs], 2..=100_000)?;
+        within("places", &[self.places], 2..=1001)?;
+        // Narrower modes have a slope above 1e6 between them, wider ones are one mode.
+        within("widths", &self.widths, 0.18..=0.9)
     }
 
     fn make_quick(&mut self) {
@@ -161,7 +147,28 @@ impl Study for Inversion {
 }
 
 /// The forward process of the study; data are taken at `CLEAN_TIME`, codes at time 1.
-const SCHEDULE: Schedule = Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 };
+const SCHEDULE: Schedule = VP;
 
 /// Where round trips start: a level without noise has no finite `lambda`.
 const CLEAN_TIME: f64 = 1e-3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_it_is_by_default_and_quickly_makes_sense_and_what_measures_nothing_does_not() {
+        let mut quick = Inversion::default();
+        quick.make_quick();
+        assert!(Inversion::default().check().is_ok() && quick.check().is_ok());
+        for bad in [
+            Inversion { steps: vec![], ..Inversion::default() },
+            Inversion { steps: vec![3], ..Inversion::default() },
+            Inversion { samples: 1, ..Inversion::default() },
+            Inversion { places: 1, ..Inversion::default() },
+            Inversion { widths: vec![f64::NAN], ..Inversion::default() },
+        ] {
+            assert!(bad.check().is_err(), "{bad:?}");
+        }
+    }
+}

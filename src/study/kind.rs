@@ -19,6 +19,9 @@ macro_rules! studies {
             /// Names as experiments write them.
             pub const NAMES: &[&str] = &[$($(#[$gate])* $name),*];
 
+            /// Names and what each measures (nothing where only a file knows).
+            pub const LIST: &[(&str, &[Quantity])] = &[$($(#[$gate])* ($name, super::$variant::QUANTITIES)),*];
+
             /// Its name.
             pub fn name(&self) -> &'static str {
                 match self { $($(#[$gate])* Kind::$variant(_) => $name),* }

@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use crate::batch::Batch;
 use crate::data::mixture::Mixture;
-use crate::error::{BadInput, Result};
+use crate::error::Result;
 use crate::run::Denoiser;
 use crate::schedule::{Clock, Level, Schedule};
 use crate::solver::ddim::Ddim;
@@ -28,8 +28,8 @@ use crate::solver::runge_kutta::Euler;
 use crate::state::State;
 use crate::study::{Findings, Quantity, Study};
 
-use super::reverse_transition::line::{LineLaw, laws, rms, run};
-use super::reverse_transition::{below, check_steps};
+use super::line::{LineLaw, VP, largest, laws, rms, run, within};
+use super::reverse_transition::below;
 
 /// `sigma/alpha` of the level that single steps start from.
 const KAPPA: f64 = 0.7;
@@ -73,11 +73,8 @@ impl Study for OneStep {
     ];
 
     fn check(&self) -> Result<()> {
-        check_steps("steps", &self.steps, 3.0)?;
-        match self.runs.iter().find(|n| !(1..=16384).contains(*n)) {
-            Some(n) => Err(BadInput::new("runs", n, "is no number of steps to run", "give 1 to 16384")),
-            None => Ok(()),
-        }
+        within("steps", &self.steps, 1e-6..=3.0)?;
+        within("runs", &self.runs, 1..=16384)
     }
 
     fn make_quick(&mut self) {
@@ -102,11 +99,6 @@ impl Study for OneStep {
         }
         found
     }
-}
-
-/// `dx = -beta/2 x dt + sqrt(beta) dw` with the usual numbers: the schedule, where nothing else is said.
-fn vp() -> Schedule {
-    Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 }
 }
 
 /// What solvers call DDIM's step: other names for its formula.
@@ -137,7 +129,7 @@ fn apart(nodes: &[(f64, f64)], a: &[f64], b: &[f64]) -> f64 {
 
 impl OneStep {
     fn steps_on(&self, law: &str, data: &Mixture, found: &mut Findings) {
-        let schedule = vp();
+        let schedule = VP;
         let t = schedule.at_kappa(KAPPA);
         let nodes = LineLaw::marginal(data, &t).nodes(10.0);
         let x: Vec<f64> = nodes.iter().map(|(x, _)| *x).collect();
@@ -148,7 +140,7 @@ impl OneStep {
             let step = |solver: &Handle| run(solver, data, &schedule, &[t, s], &x, 0.0);
             let ddim = step(&Handle::new(Ddim { eta: 0.0 }));
             for (most, solver) in most.iter_mut().zip(same()) {
-                *most = most.max(apart(&nodes, &ddim, &step(&solver)));
+                *most = largest([*most, apart(&nodes, &ddim, &step(&solver))]);
             }
             let x = State(Batch::from_rows(1, x.clone()));
             let exact = data.flow(&x, &t, &s).expect("a mixture on the line has a flow").0.to_rows();
@@ -190,7 +182,7 @@ impl OneStep {
 
     /// The same identities where the model is no law's: an arbitrary function of `x` and the level.
     fn any_function(&self, found: &mut Findings) {
-        let schedule = vp();
+        let schedule = VP;
         let t = schedule.at_kappa(KAPPA);
         let nodes: Vec<(f64, f64)> = (-32..32).map(|i| (f64::from(i) / 8.0, 1.0)).collect();
         let x: Vec<f64> = nodes.iter().map(|(x, _)| *x).collect();
@@ -200,7 +192,7 @@ impl OneStep {
                 let step = |solver: &Handle| run(solver, &Arbitrary, &schedule, &grid, &x, 0.0);
                 apart(&nodes, &step(&Handle::new(Ddim { eta: 0.0 })), &step(&solver))
             };
-            let most = self.steps.iter().map(off).fold(0.0, f64::max);
+            let most = largest(self.steps.iter().map(off));
             found.single(SAME, format!("any function: {}", solver.label()), most);
         }
     }
@@ -290,7 +282,7 @@ mod tests {
         // x/alpha = mu + sqrt(c + kappa^2) z: the second derivative in kappa is c/(c + kappa^2)^{3/2} z.
         let found = OneStep { steps: vec![0.01], ..OneStep::default() }.measure("gaussian");
         let (c, square) = (0.25, KAPPA * KAPPA);
-        let alpha = vp().at_kappa(KAPPA).alpha;
+        let alpha = VP.at_kappa(KAPPA).alpha;
         let want = 0.5 * alpha * square * c / (c + square).powf(1.5);
         let got = value(&found, CONSTANT, "gaussian: ddim from the flow");
         assert!((got / want - 1.0).abs() < 1e-6, "{got} for {want}");
@@ -298,7 +290,7 @@ mod tests {
 
     #[test]
     fn steps_without_a_length_are_refused() {
-        for steps in [vec![0.0], vec![f64::NAN], vec![4.0]] {
+        for steps in [vec![], vec![0.0], vec![f64::NAN], vec![4.0]] {
             assert!(OneStep { steps, ..OneStep::default() }.check().is_err());
         }
         assert!(OneStep { runs: vec![0], ..OneStep::default() }.check().is_err());

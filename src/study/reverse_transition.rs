@@ -9,22 +9,22 @@
 
 mod frame;
 mod kernel;
-pub(super) mod line;
+
 mod notes;
 
 use serde::Deserialize;
 
 use crate::data::Gaussian;
 use crate::data::mixture::Mixture;
-use crate::error::{BadInput, Result};
+use crate::error::Result;
 use crate::parallel;
 use crate::schedule::{Level, Schedule, Table, TableParameters};
 use crate::solver::ddpm::{Ddpm, Variance};
 use crate::study::{Findings, Quantity, Study};
 
+use super::line::{LineLaw, largest, law_named, rms, run, trapezoid, within};
 use frame::schedules;
 use kernel::{Kernel, Step};
-use line::{LineLaw, law_named, rms, run, trapezoid};
 
 /// `sigma/alpha` of the level that single steps start from: there the two modes still overlap.
 const KAPPA: f64 = 0.7;
@@ -53,6 +53,9 @@ impl Default for ReverseTransition {
         }
     }
 }
+
+/// Steps in lambda up to which a number is held to its leading term.
+pub(super) const SHORT: f64 = 0.01;
 
 const MOMENTS: &str = "exact moments two ways";
 const FIRST_ORDER: &str = "moments from first order";
@@ -83,13 +86,10 @@ impl Study for ReverseTransition {
     ];
 
     fn check(&self) -> Result<()> {
-        check_steps("steps", &self.steps, 3.0)?;
-        check_steps("time_steps", &self.time_steps, 0.15)?;
-        let bad = |n: &&usize| !(1..=4096).contains(*n);
-        match self.chains.iter().find(bad) {
-            Some(n) => Err(BadInput::new("chains", n, "is no number of steps to run", "give 1 to 4096")),
-            None => Ok(()),
-        }
+        within("steps", &self.steps, 1e-6..=3.0)?;
+        // (The level that single steps start from is at t = 0.195.)
+        within("time_steps", &self.time_steps, 1e-6..=0.15)?;
+        within("chains", &self.chains, 1..=4096)
     }
 
     fn make_quick(&mut self) {
@@ -132,14 +132,6 @@ impl Study for ReverseTransition {
     }
 }
 
-/// Refuses lengths of steps that are not in (0, most].
-pub(super) fn check_steps(key: &str, steps: &[f64], most: f64) -> Result<()> {
-    match steps.iter().find(|h| !(**h >= 1e-6 && **h <= most)) {
-        Some(h) => Err(BadInput::new(key, h, "is no length of a step here", format!("give 1e-6 to {most}"))),
-        None => Ok(()),
-    }
-}
-
 /// A schedule of [`schedules`] by its name.
 fn schedule_named(name: &str) -> Schedule {
     schedules().into_iter().find(|(n, _)| *n == name).map(|(_, s)| s).expect("a schedule of the list")
@@ -162,7 +154,7 @@ impl ReverseTransition {
                 found.put(KL, case(k), h, kl);
                 // (On Gaussian data two of the kernels are exact, and a ratio of nothings says nothing.)
                 let exact = matches!(k, Kernel::ExactMoments | Kernel::OptimalVariance);
-                if h <= 0.01 && !(exact && law == "gaussian") {
+                if h <= SHORT && !(exact && law == "gaussian") {
                     found.put(RATIO, case(k), h, kl / step.predicted(k));
                 }
             }
@@ -175,8 +167,9 @@ impl ReverseTransition {
         }
     }
 
-    /// Mean and variance of `p(x_s | x_t)` for Gaussian data: the closed form against conditioning of the joint law,
-    /// against quadrature of Bayes' rule, and against what the solver `ddpm(variance=exact)` does.
+    /// Mean and variance of `p(x_s | x_t)` for Gaussian data: the closed form against conditioning (Bayes' rule for two
+    /// Gaussians, by their precisions), against quadrature of Bayes' rule, and against what the solver
+    /// `ddpm(variance=exact)` does.
     fn moments(&self, found: &mut Findings) {
         let schedule = schedule_named("vp");
         let t = schedule.at_kappa(KAPPA);
@@ -188,7 +181,7 @@ impl ReverseTransition {
         for law in ["gaussian", "two-mode", "skew"] {
             let data = law_named(law);
             let off = |s: &Level| Step::new(&data, &schedule, t, *s).mean_error(Kernel::FixedSmall);
-            let most = levels.iter().map(off).fold(0.0, f64::max);
+            let most = largest(levels.iter().map(off));
             found.single(MOMENTS, format!("ddpm on {law}: mean"), most);
         }
     }
@@ -230,15 +223,15 @@ fn other_ways(schedule: &Schedule, t: &Level, levels: &[Level]) -> [(&'static st
         for z in [-3.0, -1.0, 0.0, 0.5, 2.0, 4.0] {
             let x = there.mean + z * there.variance.sqrt();
             let exact = LineLaw::reverse(&data, t, s, x).moments();
-            // In the joint law the covariance of x_s and x_t is keep times the variance of x_s.
-            let gain = keep * here.variance / there.variance;
-            let joint = (here.mean + gain * (x - there.mean), here.variance - gain * keep * here.variance);
+            // Precisions of the prior and of what x_t says add. (Nothing here knows the variance of x_t.)
+            let precision = 1.0 / here.variance + keep * keep / b;
+            let joint = ((here.mean / here.variance + keep * x / b) / precision, 1.0 / precision);
             let at = |z| run(&Ddpm { variance: Variance::Exact }, &model, schedule, &[*t, *s], &[x], z)[0];
             let solver = (at(0.0), (at(1.0) - at(0.0)).powi(2));
             let ways = [joint, bayes(&data, s, (keep, b), x), solver];
             for (most, (mean, variance)) in most.iter_mut().zip(ways) {
-                most.1 = f64::max(most.1, (mean - exact.mean).abs() / exact.variance.sqrt());
-                most.2 = f64::max(most.2, (variance / exact.variance - 1.0).abs());
+                most.1 = largest([most.1, (mean - exact.mean) / exact.variance.sqrt()]);
+                most.2 = largest([most.2, variance / exact.variance - 1.0]);
             }
         }
     }
@@ -345,6 +338,7 @@ mod tests {
         assert!(refused(|s| s.steps = vec![-0.1]));
         assert!(refused(|s| s.time_steps = vec![f64::INFINITY]));
         assert!(refused(|s| s.chains = vec![0]));
+        assert!(refused(|s| s.steps = vec![]));
         assert!(!refused(|_| ()));
     }
 }

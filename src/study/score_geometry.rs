@@ -1,10 +1,11 @@
 //! The score as geometry: where it points, what its means are, what an error of it costs, and what it becomes near data of
 //! few dimensions.
 //!
-//! With `x = x_0 + sigma z` the score is `(E[x_0 | x] - x)/sigma^2` (Tweedie's formula: Robbins 1956, Efron 2011): it points to a mean over
-//! all data, not to the nearest, and uphill by definition. Its means follow from integration by parts (Stein 1981,
-//! Hyvarinen 2005); its mean square distance to that of another law of the same process is the rate at which the two laws
-//! lose their divergence (de Bruijn's identity: Lyu 2009, theorem 1; Song, Durkan, Murray & Ermon 2021, theorems 1 and 2).
+//! With `x = x_0 + sigma z` the score is `(E[x_0 | x] - x)/sigma^2` (Tweedie's formula: Robbins 1956, Efron 2011): it
+//! points to a mean over all data, not to the nearest, and uphill by definition. Its means follow from integration by parts
+//! (Stein 1981, Hyvarinen 2005); its mean square distance to that of another law of the same process is the rate at which
+//! the two laws lose their divergence (de Bruijn's identity: Lyu 2009, theorem 1; Song, Durkan, Murray & Ermon 2021,
+//! theorems 1 and 2).
 
 mod circle;
 mod divergence;
@@ -14,8 +15,10 @@ mod uphill;
 
 use serde::Deserialize;
 
-use crate::error::{BadInput, Result};
+use crate::error::Result;
 use crate::study::{Findings, Quantity, Study};
+
+use super::line::within;
 
 /// The study.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -108,17 +111,9 @@ impl Study for ScoreGeometry {
     ];
 
     fn check(&self) -> Result<()> {
-        if let Some(s) = self.sigmas.iter().find(|s| !(0.003..=100.0).contains(*s)) {
-            return Err(BadInput::new("sigmas", s, "is no noise level here", "give 0.003 to 100"));
-        }
-        if !(2..=1_000_000).contains(&self.samples) {
-            let fix = "give 2 to 1000000";
-            return Err(BadInput::new("samples", self.samples, "is no number of samples to average", fix));
-        }
-        if !(2..=1001).contains(&self.times) {
-            return Err(BadInput::new("times", self.times, "is no number of times", "give 2 to 1001"));
-        }
-        Ok(())
+        within("sigmas", &self.sigmas, 0.003..=100.0)?;
+        within("samples", &[self.samples], 2..=1_000_000)?;
+        within("times", &[self.times], 2..=1001)
     }
 
     fn make_quick(&mut self) {
@@ -152,14 +147,6 @@ impl Study for ScoreGeometry {
     }
 }
 
-/// Mean and standard error.
-fn mean(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    (mean, (variance / n).sqrt())
-}
-
 /// Inner product.
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
@@ -168,4 +155,24 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 /// Cosine of the angle between two vectors.
 fn cosine(a: &[f64], b: &[f64]) -> f64 {
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_it_is_by_default_and_quickly_makes_sense_and_what_measures_nothing_does_not() {
+        let mut quick = ScoreGeometry::default();
+        quick.make_quick();
+        assert!(ScoreGeometry::default().check().is_ok() && quick.check().is_ok());
+        for bad in [
+            ScoreGeometry { sigmas: vec![], ..ScoreGeometry::default() },
+            ScoreGeometry { sigmas: vec![0.0], ..ScoreGeometry::default() },
+            ScoreGeometry { samples: 1, ..ScoreGeometry::default() },
+            ScoreGeometry { times: 1, ..ScoreGeometry::default() },
+        ] {
+            assert!(bad.check().is_err(), "{bad:?}");
+        }
+    }
 }

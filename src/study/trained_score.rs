@@ -4,14 +4,16 @@
 //! With `eps* = E[z | x_t]` the loss is `E |eps - z|^2 = E |eps - eps*|^2 + E |eps* - z|^2` (Vincent 2011): an error that
 //! training can take away and a part that it cannot. By Girsanov's theorem the first bounds what the reverse SDE generates:
 //! `KL(p_0 || q_0) <= KL(p_T || q_T) + 1/2 int g^2 E |score - score*|^2 dt`, and as `g^2 dt = -2 sigma^2 dlambda` the
-//! integral is `int E |eps - eps*|^2 dlambda` (Song et al. 2021b, thm. 1; Kingma et al. 2021): the loss with uniform `lambda`, but for
-//! what cannot be learned. For the probability flow there is no such bound (Lu et al. 2022b).
+//! integral is `int E |eps - eps*|^2 dlambda` (Song et al. 2021b, thm. 1; Kingma et al. 2021): the loss with uniform
+//! `lambda`, but for what cannot be learned. For the probability flow there is no such bound (Lu et al. 2022b).
 
 use serde::Deserialize;
 
 use crate::data::{Data, Gaussian, preset};
 use crate::error::{BadInput, Result};
 use crate::study::{Findings, Quantity, Study};
+
+use super::line::within;
 
 mod bench;
 mod error;
@@ -129,41 +131,32 @@ impl Study for TrainedScore {
     ];
 
     fn check(&self) -> Result<()> {
-        let rising = |list: &[usize]| list.windows(2).all(|pair| pair[0] < pair[1]);
-        let within = |list: &[usize], low, high| list.iter().all(|n| (low..=high).contains(n));
         if self.data.is_empty() || (1..self.data.len()).any(|k| self.data[..k].contains(&self.data[k])) {
             return Err(BadInput::about("data", "is empty or repeats a law", "name each law once"));
         }
-        if self.updates.is_empty() || !rising(&self.updates) || !within(&self.updates, 1, 1_000_000) {
-            let fix = "give numbers from 1 to 1000000 in rising order";
-            return Err(BadInput::new("updates", &self.updates, "are no trainings", fix));
+        within("updates", &self.updates, 1..=1_000_000)?;
+        within("calls", &self.calls, 2..=1024)?;
+        for (key, list) in [("updates", &self.updates), ("calls", &self.calls)] {
+            if !list.is_sorted_by(|a, b| a < b) {
+                return Err(BadInput::new(key, list, "do not rise", "give each once, in rising order"));
+            }
         }
-        if self.calls.is_empty() || !rising(&self.calls) || !within(&self.calls, 2, 1024) {
-            let fix = "give numbers from 2 to 1024 in rising order";
-            return Err(BadInput::new("calls", &self.calls, "are no runs", fix));
+        if let Some(n) = self.calls.iter().find(|n| *n % 2 == 1) {
+            let fix = "give an even number: a step of Heun's method is two calls";
+            return Err(BadInput::new("calls", n, "is odd", fix));
         }
-        if !(1..=1024).contains(&self.width) {
-            return Err(BadInput::new("width", self.width, "is no layer here", "give 1 to 1024 units"));
-        }
-        if !(1..=16).contains(&self.hidden) {
-            return Err(BadInput::new("hidden", self.hidden, "is no depth here", "give 1 to 16 layers"));
-        }
+        within("width", &[self.width], 1..=1024)?;
+        within("hidden", &[self.hidden], 1..=16)?;
         // Candle would spread larger tensors over threads of its own, which wait by spinning.
-        if self.batch == 0 || self.batch * self.width.max(8) >= 65_536 {
+        if !(1..65_536_usize.div_ceil(self.width.max(8))).contains(&self.batch) {
             let fix = "give at least 1, and less than 65536 for batch times width";
             return Err(BadInput::new("batch", self.batch, "is no batch here", fix));
         }
         if !(self.rate > 0.0 && self.rate <= 1.0) {
             return Err(BadInput::new("rate", self.rate, "is no learning rate", "give one such as 5e-3"));
         }
-        if !(2..=10_000).contains(&self.steps) {
-            return Err(BadInput::new("steps", self.steps, "are too few or too many", "give 2 to 10000"));
-        }
-        if !(1000..=1_000_000).contains(&self.samples) {
-            let fix = "give 1000 to 1000000";
-            return Err(BadInput::new("samples", self.samples, "are too few or too many", fix));
-        }
-        Ok(())
+        within("steps", &[self.steps], 2..=10_000)?;
+        within("samples", &[self.samples], 1000..=1_000_000)
     }
 
     fn make_quick(&mut self) {
@@ -198,8 +191,17 @@ mod tests {
     fn what_it_is_by_default_and_quickly_makes_sense() {
         TrainedScore::default().check().unwrap();
         quick().check().unwrap();
-        let wrong = TrainedScore { batch: 4096, ..TrainedScore::default() };
-        assert!(wrong.check().unwrap_err().to_string().contains("batch"));
+        let refused = |key: &str, change: fn(&mut TrainedScore)| {
+            let mut study = TrainedScore::default();
+            change(&mut study);
+            assert!(study.check().unwrap_err().to_string().contains(key), "{key}");
+        };
+        refused("batch", |s| s.batch = 4096);
+        // (A product that would overflow.)
+        refused("batch", |s| s.batch = usize::MAX / 2);
+        refused("calls", |s| s.calls = vec![9]);
+        refused("updates", |s| s.updates = vec![20, 10]);
+        refused("data", |s| s.data = vec![Law::Ring, Law::Ring]);
     }
 
     #[test]

@@ -12,7 +12,12 @@ pub(super) fn set(text: &str) -> String {
     let mut plain = String::new();
     while at < chars.len() {
         let starts = at == 0 || !chars[at - 1].is_alphanumeric() || matches!(chars[at], ')' | '|');
-        let found = if starts { number(&chars[at..]).or_else(|| symbol(&chars[at..])) } else { None };
+        let found = match chars[at] {
+            // Of a word.
+            '^' => power(&chars[at + 1..]).map(|(raised, length)| (format!("{{}}^{{{raised}}}"), 1 + length)),
+            _ if starts => number(&chars[at..]).or_else(|| symbol(&chars[at..])),
+            _ => None,
+        };
         match found {
             Some((maths, length)) => {
                 out.push_str(&escape(&std::mem::take(&mut plain)));
@@ -51,7 +56,8 @@ fn number(chars: &[char]) -> Option<(String, usize)> {
         if places > 0 {
             let length = end + 1 + minus + places;
             let exponent: String = chars[end + 1..length].iter().collect();
-            return Some((format!("{mantissa}\\cdot10^{{{exponent}}}"), length));
+            let factor = if mantissa == "1" { String::new() } else { format!("{mantissa}\\cdot") };
+            return Some((format!("{factor}10^{{{exponent}}}"), length));
         }
     }
     (sign == 1).then_some((mantissa, end))
@@ -97,7 +103,11 @@ fn power(chars: &[char]) -> Option<(String, usize)> {
         return Some((words.join(" "), close + 1));
     }
     let minus = usize::from(chars.first() == Some(&'-'));
-    let run = chars[minus..].iter().take_while(|c| c.is_ascii_alphanumeric()).count();
+    let mut run = chars[minus..].iter().take_while(|c| c.is_ascii_alphanumeric() || **c == '.').count();
+    // A full stop ends the sentence.
+    while run > 0 && chars[minus + run - 1] == '.' {
+        run -= 1;
+    }
     (run > 0).then(|| (chars[..minus + run].iter().collect(), minus + run))
 }
 
@@ -127,6 +137,7 @@ mod tests {
             set("W2 (1.25e-5), 3e4."),
             "W2 (\\ensuremath{1.25\\cdot10^{-5}}), \\ensuremath{3\\cdot10^{4}}."
         );
+        assert_eq!(set("1e-10"), "\\ensuremath{10^{-10}}");
         assert_eq!(set("from -2.50 to 7."), "from \\ensuremath{-2.50} to 7.");
         assert_eq!(set("e2e x-1 2-3 DPM-2"), "e2e x-1 2-3 DPM-2");
     }
@@ -137,6 +148,7 @@ mod tests {
         assert_eq!(set("sigma_t^2 by lambda"), "\\ensuremath{\\sigma_{t}^{2}} by \\ensuremath{\\lambda}");
         assert_eq!(set("e^(-xi^2 t/2)"), "\\ensuremath{e^{-\\xi^{2} t/2}}");
         assert_eq!(set("N^-1 h^(3/2)"), "\\ensuremath{N^{-1}} \\ensuremath{h^{3/2}}");
+        assert_eq!(set("updates^-0.99, R^3."), "updates\\ensuremath{{}^{-0.99}}, \\ensuremath{R^{3}}.");
         assert_eq!(set("(x/alpha)^2"), "(x/\\ensuremath{\\alpha}\\ensuremath{)^{2}}");
     }
 

@@ -4,6 +4,7 @@
 use std::f64::consts::TAU;
 
 use super::super::heat::{brownian, geometric};
+use super::super::line::defect;
 use super::{DE_BRUIJN, ENTROPY, HeatEquation, KL, SHAPE, W2};
 use crate::batch::Batch;
 use crate::data::mixture::Mixture;
@@ -71,9 +72,12 @@ impl Seen {
     fn at(law: &Mixture, at: &Level) -> Self {
         let marginal = law.marginal(at);
         let (mean, variance) = (marginal.mean()[0], marginal.covariance()[(0, 0)]);
-        let narrowest = marginal.components().iter().map(|c| c.covariance.matrix(1)[(0, 0)].sqrt());
-        let step = narrowest.fold(1.0, f64::min) / NODES;
-        let reach = 14.0 * variance.sqrt().max(1.0) + mean.abs();
+        let modes =
+            || marginal.components().iter().map(|c| (c.mean[0], c.covariance.matrix(1)[(0, 0)].sqrt()));
+        let step = modes().map(|(_, std)| std).fold(1.0, f64::min) / NODES;
+        // (A light mode far out is beyond any number of standard deviations of the whole.)
+        let farthest = modes().map(|(m, std)| m.abs() + 9.0 * std).fold(0.0, f64::max);
+        let reach = (14.0 * variance.sqrt().max(1.0) + mean.abs()).max(farthest);
         let count = (2.0 * reach / step).ceil() as usize;
         let x: Vec<f64> = (0..=count).map(|i| i as f64 * step - reach).collect();
         let batch = Batch::from_rows(1, x.clone());
@@ -83,18 +87,12 @@ impl Seen {
         let sum = |f: &dyn Fn(usize) -> f64| step * (0..x.len()).map(f).sum::<f64>();
         Seen {
             w2: w2_to_normal(law, at),
-            kl: sum(&|i| divergence(logs[i], normal(x[i], 0.0, 1.0))),
-            shape: sum(&|i| divergence(logs[i], normal(x[i], mean, variance))),
+            kl: sum(&|i| defect(logs[i], normal(x[i], 0.0, 1.0))),
+            shape: sum(&|i| defect(logs[i], normal(x[i], mean, variance))),
             entropy: sum(&|i| -logs[i].exp() * logs[i]),
             fisher: sum(&|i| logs[i].exp() * scores[i] * scores[i]),
         }
     }
-}
-
-/// `p ln(p/q) - p + q` of logarithms of densities: never negative, so that a small KL is a sum without cancellation.
-fn divergence(log_p: f64, log_q: f64) -> f64 {
-    let (p, l) = (log_p.exp(), log_p - log_q);
-    if l.abs() < 0.5 { p * (l + (-l).exp_m1()) } else { p * l - p + log_q.exp() }
 }
 
 /// `W2^2 = E (T(z) - z)^2` with `T` the monotone map of N(0, 1), by the trapezoidal rule.

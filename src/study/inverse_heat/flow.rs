@@ -5,6 +5,7 @@
 //! Kantorovich-Rubinstein norm, which is W1 between laws, by at most the Lipschitz constant `sup T' = sup p_t(x)/p_0(T(x))`.
 
 use super::super::heat::{LineMixture, brownian, density, norm};
+use super::super::line::largest;
 use super::{AGAIN, AMPLIFICATION, BIAS, BY_WIDTH, ERROR, InverseHeat, LIPSCHITZ, size};
 use crate::batch::Batch;
 use crate::data::mixture::{Line, Mixture};
@@ -175,7 +176,7 @@ fn displacement(law: &Mixture, t: f64, bias: f64, half_width: f64) -> f64 {
     let top = p.iter().copied().fold(0.0, f64::max);
     let starts: Vec<f64> = all.iter().zip(p).filter(|(_, p)| *p > 1e-12 * top).map(|(x, _)| *x).collect();
     let [right, wrong] = [0.0, bias].map(|bias| runge_kutta(law, t, bias, &starts));
-    right.iter().zip(wrong).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    largest(right.iter().zip(wrong).map(|(a, b)| a - b))
 }
 
 /// `dx/dt = -(1/2) (score + bias)` from `t` to 0, by the classical method of order 4.
@@ -208,14 +209,10 @@ fn bias_bound(law: &Mixture, t: f64, y: &[f64]) -> f64 {
         let origin = if i == 0 { None } else { Origin::new(law, t * i as f64 / 16.0) };
         origin.map_or(1.0, |origin| origin.steepest(y).1)
     };
-    let weight = |i: usize| {
-        if i == 0 || i == 16 {
-            1.0
-        } else if i % 2 == 1 {
-            4.0
-        } else {
-            2.0
-        }
+    let weight = |i: usize| match i {
+        0 | 16 => 1.0,
+        i if i % 2 == 1 => 4.0,
+        _ => 2.0,
     };
     0.5 * t * (0..=16).map(|i| weight(i) * lipschitz(i)).sum::<f64>() / 48.0
 }

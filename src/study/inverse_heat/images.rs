@@ -8,6 +8,7 @@
 use nalgebra::DMatrix;
 
 use super::super::heat::{Cosines, brownian, gain, norm};
+use super::super::line::largest;
 use super::density::Inverse;
 use super::{IMAGE, InverseHeat, LOST, NAIVE_IMAGE, REGENERATED, STRETCH, rms, size};
 use crate::batch::Batch;
@@ -229,18 +230,18 @@ impl InverseHeat {
         let touched: Vec<Vec<f64>> = starts.iter().zip(&noise).map(|(x, z)| moved(x, z, 1e-10)).collect();
         let Some(out) = self.reverse(images, sigma, &touched) else { return };
         let ratio = |k: usize| apart(&out[k], &ends[k]) / apart(&touched[k], &starts[k]);
-        let largest = (0..starts.len()).map(ratio).fold(0.0, f64::max);
-        // Of a distance of 1e-10 round-off leaves some four digits.
-        let places = 10f64.powf(1.0 - largest.log10().floor());
-        found.put(STRETCH, "perturbation of 1e-10, largest", sigma, (largest * places).round() / places);
+        let most = largest((0..starts.len()).map(ratio));
+        // Of a distance of 1e-10 round-off leaves some four digits, not the same on every machine: two are put down.
+        let places = 10f64.powf(1.0 - most.log10().floor());
+        found.put(STRETCH, "perturbation of 1e-10, largest", sigma, (most * places).round() / places);
         let h = 1e-4;
-        let mut worst: f64 = 0.0;
+        let mut worst = 0.0;
         for (start, end) in starts.iter().zip(ends).take(JACOBIANS) {
             let unit = |j: usize| -> Vec<f64> { (0..PIXELS).map(|i| f64::from(u8::from(i == j))).collect() };
             let columns: Vec<Vec<f64>> = (0..PIXELS).map(|j| moved(start, &unit(j), h)).collect();
             let Some(out) = self.reverse(images, sigma, &columns) else { return };
             let jacobian = DMatrix::from_fn(PIXELS, PIXELS, |i, j| (out[j][i] - end[i]) / h);
-            worst = worst.max(jacobian.singular_values().max());
+            worst = largest([worst, jacobian.singular_values().max()]);
         }
         found.put(STRETCH, "any small perturbation, largest", sigma, worst);
     }

@@ -4,6 +4,7 @@ use std::f64::consts::TAU;
 
 use statrs::distribution::{ChiSquared, ContinuousCDF};
 
+use super::super::line::mean;
 use super::{CLEAN_TIME, SCHEDULE};
 use crate::batch::Batch;
 use crate::data::Data;
@@ -124,16 +125,8 @@ fn nearest(law: &Data, x: &[f64]) -> f64 {
     law.components().iter().map(|c| to(&c.mean)).fold(f64::INFINITY, f64::min)
 }
 
-/// Mean and standard error.
-fn mean(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    (mean, (variance / n).sqrt())
-}
-
-/// Where one path runs on the ring in the plane, from a mode to the one after next but one: between codes it waits at modes
-/// and jumps.
+/// Where one path runs on the ring in the plane, from a mode to the third after it: between codes it waits at modes and
+/// jumps.
 pub(super) fn path(places: usize, found: &mut Findings) {
     let law = ring(2);
     let (clean, noise) = (SCHEDULE.at(CLEAN_TIME), SCHEDULE.at(1.0));

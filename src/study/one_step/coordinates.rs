@@ -1,6 +1,6 @@
 //! Euler's method in other coordinates: in time on every schedule, and in pairs of a coordinate and a clock.
 
-use super::{KAPPA, apart, vp};
+use super::{KAPPA, apart};
 use crate::batch::Batch;
 use crate::data::mixture::Mixture;
 use crate::run::Denoiser;
@@ -10,8 +10,8 @@ use crate::solver::runge_kutta::Euler;
 use crate::state::State;
 use crate::study::Findings;
 
+use super::super::line::{LineLaw, VP, law_named, run};
 use super::super::reverse_transition::below;
-use super::super::reverse_transition::line::{LineLaw, law_named, run};
 
 /// Quantity: Euler in `t` from DDIM.
 pub const SCHEDULE: &str = "euler in t from ddim";
@@ -82,7 +82,7 @@ impl Coordinate {
 /// Schedules on which Euler's method takes its steps in their own time.
 fn schedules() -> [(&'static str, Schedule); 7] {
     [
-        ("vp-linear", vp()),
+        ("vp-linear", VP),
         ("vp-cosine", Schedule::VpCosine {}),
         ("sub-vp", Schedule::SubVp { beta_min: 0.1, beta_max: 20.0 }),
         ("ve", Schedule::Ve { sigma_min: 0.01, sigma_max: 50.0 }),
@@ -111,7 +111,7 @@ pub fn measure(steps: &[f64], found: &mut Findings) {
             found.put(SCHEDULE, name, h, apart(&nodes, &a, &b) / grid[1].alpha);
         }
     }
-    let schedule = vp();
+    let schedule = VP;
     let (t, nodes, x) = start(&schedule);
     for (name, coordinate) in COORDINATES {
         for &h in steps {
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn euler_in_t_here_is_the_solver_of_that_name() {
-        let (schedule, data, x) = (vp(), law_named("skew"), [-1.0, 0.2, 0.9]);
+        let (schedule, data, x) = (VP, law_named("skew"), [-1.0, 0.2, 0.9]);
         let t = schedule.at_kappa(KAPPA);
         let s = below(&schedule, &t, 0.3);
         let there = run(&Euler::default(), &data, &schedule, &[t, s], &x, 0.0);

@@ -1,6 +1,6 @@
 //! One step with noise: DDIM with eta = 1, DDPM, and Euler-Maruyama for the reverse SDE.
 
-use super::{KAPPA, SAME, vp};
+use super::{KAPPA, SAME};
 use crate::data::Moments;
 use crate::data::mixture::Mixture;
 use crate::metric::w2;
@@ -13,8 +13,8 @@ use crate::solver::exponential_integrator::{ExponentialIntegrator, Frozen};
 use crate::solver::registry::Handle;
 use crate::study::Findings;
 
-use super::super::reverse_transition::below;
-use super::super::reverse_transition::line::{LineLaw, law_named, run};
+use super::super::line::{LineLaw, VP, bend, fall_of_noise, largest, law_named, run};
+use super::super::reverse_transition::{SHORT, below};
 
 /// Quantity: distance from DDIM with eta = 1 on the same noise.
 pub const APART: &str = "one noisy step from ddim(eta=1)";
@@ -48,7 +48,7 @@ struct Noisy {
 
 impl Noisy {
     fn of(solver: &Handle, data: &Mixture, grid: &[Level], x: &[f64]) -> Self {
-        let at = |z| run(solver, data, &vp(), grid, x, z);
+        let at = |z| run(solver, data, &VP, grid, x, z);
         let (means, up) = (at(0.0), at(1.0));
         // All nodes have the same; the one nearest to 0 has it with the most digits.
         let gaps = means.iter().zip(&up).map(|(m, u)| (m.abs(), u - m));
@@ -74,21 +74,14 @@ impl Noisy {
 
 /// What Euler-Maruyama is off by on the same noise, over `h^{3/2}`: its variance is
 /// `2 h sigma^2 (1 - h lambda''/(2 lambda'^2))`, that of DDIM `2 h sigma^2 (1 - h - 2 h A)` with
-/// `A = -d ln sigma/d lambda`; the means differ by `h^2` only.
+/// `A` that of [`fall_of_noise`]; the means differ by `h^2` only.
 fn leading(schedule: &Schedule, t: &Level) -> f64 {
-    let rate = |t: f64| {
-        let at = schedule.at(t);
-        -at.g2 / (2.0 * at.sigma.powi(2))
-    };
-    let d = 1e-5 * t.t;
-    let bend = (rate(t.t + d) - rate(t.t - d)) / (2.0 * d) / rate(t.t).powi(2);
-    let a = 1.0 + 2.0 * t.f * t.sigma.powi(2) / t.g2;
-    t.sigma / 2f64.sqrt() * (1.0 + 2.0 * a - 0.5 * bend).abs()
+    t.sigma / 2f64.sqrt() * (1.0 + 2.0 * fall_of_noise(t) - 0.5 * bend(schedule, t)).abs()
 }
 
 /// Measures every solver on two laws; laws after a step only where they are Gaussian.
 pub fn measure(steps: &[f64], found: &mut Findings) {
-    let schedule = vp();
+    let schedule = VP;
     let t = schedule.at_kappa(KAPPA);
     for law in ["gaussian", "two-mode"] {
         let data = law_named(law);
@@ -100,7 +93,7 @@ pub fn measure(steps: &[f64], found: &mut Findings) {
             let step = |solver: &Handle| Noisy::of(solver, &data, &grid, &x);
             let ddim = step(&Handle::new(Ddim { eta: 1.0 }));
             for (most, solver) in most.iter_mut().zip(same()) {
-                *most = most.max(step(&solver).apart(&ddim, &nodes));
+                *most = largest([*most, step(&solver).apart(&ddim, &nodes)]);
             }
             for solver in others() {
                 let (there, case) = (step(&solver), format!("{law}: {}", solver.label()));
@@ -108,7 +101,7 @@ pub fn measure(steps: &[f64], found: &mut Findings) {
                 if law == "gaussian" {
                     found.put(LAW, &*case, h, w2(&there.law(&nodes), &ddim.law(&nodes)));
                 }
-                if case.ends_with("euler-maruyama") && h <= 0.01 {
+                if case.ends_with("euler-maruyama") && h <= SHORT {
                     found.put(RATIO, &*case, h, off / (leading(&schedule, &t) * h.powf(1.5)));
                 }
                 found.put(APART, case, h, off);
@@ -126,7 +119,7 @@ mod tests {
 
     #[test]
     fn the_law_after_a_step_is_that_of_the_affine_map() {
-        let (schedule, data) = (vp(), law_named("gaussian"));
+        let (schedule, data) = (VP, law_named("gaussian"));
         let model = crate::data::Gaussian::new(vec![0.5], vec![0.25]).expect("legal");
         let t = schedule.at_kappa(KAPPA);
         let grid = [t, below(&schedule, &t, 0.2)];

@@ -1,6 +1,6 @@
 //! Whole runs of DDIM and of Euler's method in `t`: how far apart they end, and how far from the exact law each is.
 
-use super::{apart, vp};
+use super::apart;
 use crate::batch::Batch;
 use crate::run::Denoiser;
 use crate::schedule::{Level, Schedule};
@@ -9,7 +9,7 @@ use crate::solver::runge_kutta::Euler;
 use crate::state::State;
 use crate::study::Findings;
 
-use super::super::reverse_transition::line::{LineLaw, law_named, run};
+use super::super::line::{LineLaw, VP, law_named, run};
 
 /// Quantity: DDIM from Euler in `t`, from the same starts.
 pub const APART: &str = "ddim from euler in t, whole runs";
@@ -26,7 +26,7 @@ fn levels(schedule: &Schedule, n: usize) -> Vec<Level> {
 /// square.) On the line the exact flow is the monotone map, and so are both methods' maps from some 16 steps on: then no
 /// coupling is closer than that of equal starts, and the root mean square distance from the flow is W2.
 pub fn measure(runs: &[usize], found: &mut Findings) {
-    let schedule = vp();
+    let schedule = VP;
     for law in ["gaussian", "skew"] {
         let data = law_named(law);
         for &n in runs {
@@ -60,7 +60,7 @@ mod tests {
     fn on_gaussian_data_the_distances_are_those_of_the_exact_laws() {
         let mut found = Findings::default();
         measure(&[16, 64], &mut found);
-        let (schedule, data) = (vp(), Gaussian::new(vec![0.5], vec![0.25]).expect("legal"));
+        let (schedule, data) = (VP, Gaussian::new(vec![0.5], vec![0.25]).expect("legal"));
         for n in [16, 64] {
             let grid = levels(&schedule, n);
             let exact = data.marginal(&grid[n]);

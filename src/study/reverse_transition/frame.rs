@@ -19,6 +19,8 @@ use crate::solver::reverse_diffusion::ReverseDiffusion;
 use crate::solver::runge_kutta::{Euler, Heun};
 use crate::study::Findings;
 
+use super::super::line::VP;
+
 /// Quantity: distance between a run on VP, divided by alpha, and the same run on VE.
 pub const APART: &str = "vp run from ve run";
 /// Quantity: error of a run.
@@ -26,10 +28,7 @@ pub const ERROR: &str = "w2 of a run";
 
 /// The two schedules, both from `kappa` 50 to 0.01 at the same values of `kappa`.
 pub fn schedules() -> [(&'static str, Schedule); 2] {
-    [
-        ("vp", Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 }),
-        ("ve", Schedule::Ve { sigma_min: 0.01, sigma_max: 50.0 }),
-    ]
+    [("vp", VP), ("ve", Schedule::Ve { sigma_min: 0.01, sigma_max: 50.0 })]
 }
 
 /// `n` steps at equal distances in lambda between the ends.

@@ -2,7 +2,7 @@
 
 use std::f64::consts::TAU;
 
-use super::line::{LineLaw, REACH, run, trapezoid};
+use super::super::line::{LineLaw, REACH, bend, defect, fall_of_noise, largest, run, trapezoid};
 use crate::data::CLEAN;
 use crate::data::mixture::Mixture;
 use crate::schedule::{Level, Schedule};
@@ -127,7 +127,7 @@ impl<'a> Step<'a> {
             let exact = p.moments();
             (n.mean - exact.mean).abs() / exact.variance.sqrt()
         };
-        self.normals(kernel).iter().zip(&self.posteriors).map(off).fold(0.0, f64::max)
+        largest(self.normals(kernel).iter().zip(&self.posteriors).map(off))
     }
 
     /// `KL(p(x_s | x_t) || kernel)`, averaged over `x_t`, of every kernel.
@@ -147,13 +147,13 @@ impl<'a> Step<'a> {
     /// With `V`, `K3` the variance and third cumulant of `x_0` given `x_t`: the third cumulant of `x_s` given `x_t` is
     /// `c^3 K3`, `c = alpha_s b/sigma_t^2`, so that exact moments leave a squared skewness over 12; a variance that is off by a
     /// share `r` costs `r^2/4`. To second order the exact variance is
-    /// `2 h sigma_t^2 [1 - h - 2 h A + 2 h V/kappa_t^2]`, with `A = -d ln sigma/d lambda`, which is `alpha^2` (VP) or 1 (VE).
+    /// `2 h sigma_t^2 [1 - h - 2 h A + 2 h V/kappa_t^2]`, with `A` that of [`fall_of_noise`].
     pub fn predicted(&self, kernel: Kernel) -> f64 {
         let (t, h) = (&self.t, self.s.lambda() - self.t.lambda());
         let clean: Vec<_> =
             self.nodes.iter().map(|(x, _)| LineLaw::reverse(self.data, t, &CLEAN, *x).moments()).collect();
         let square = t.kappa().powi(2);
-        let a = 1.0 + 2.0 * t.f * t.sigma.powi(2) / t.g2;
+        let a = fall_of_noise(t);
         let excess = |off: f64| {
             h * h / 4.0 * self.mean(clean.iter().map(|m| (2.0 * m.variance / square - off).powi(2)))
         };
@@ -164,23 +164,12 @@ impl<'a> Step<'a> {
             Kernel::OptimalVariance => excess(2.0 * self.mean(clean.iter().map(|m| m.variance)) / square),
             Kernel::FixedSmall => excess(0.0),
             Kernel::FixedLarge => excess(2.0 * a),
-            Kernel::EulerMaruyama => excess(1.0 + 2.0 * a - 0.5 * self.bend()),
+            Kernel::EulerMaruyama => excess(1.0 + 2.0 * a - 0.5 * bend(self.schedule, t)),
         }
-    }
-
-    /// `lambda''/lambda'^2` at `t`: how a step in time is bent in lambda.
-    fn bend(&self) -> f64 {
-        let rate = |t: f64| {
-            let at = self.schedule.at(t);
-            -at.g2 / (2.0 * at.sigma.powi(2))
-        };
-        let (t, d) = (self.t.t, 1e-5 * self.t.t);
-        (rate(t + d) - rate(t - d)) / (2.0 * d) / rate(t).powi(2)
     }
 }
 
-/// `KL(p || q_k)` for a few Gaussians `q_k`, by one quadrature: `int p ln(p/q) - p + q`, whose integrand is never
-/// negative, so that nothing cancels however close the two are.
+/// `KL(p || q_k)` for a few Gaussians `q_k`, by one quadrature of [`defect`].
 fn divergences(p: &LineLaw, q: [Normal; 5]) -> [f64; 5] {
     let all = || {
         let parts = p.parts.iter().filter(|part| part.weight > 1e-18);
@@ -203,21 +192,9 @@ fn divergences(p: &LineLaw, q: [Normal; 5]) -> [f64; 5] {
     sums
 }
 
-/// `p ln(p/q) - p + q` from the logarithms.
-fn defect(ln_p: f64, ln_q: f64) -> f64 {
-    let ratio = ln_p - ln_q;
-    if ratio.abs() < 0.02 {
-        // q [(1+u) ln(1+u) - u] with ln(1+u) = r: q (r e^r - e^r + 1) = q sum_{n>=2} r^n/(n (n-2)!).
-        let series = [1.0 / 144.0, 1.0 / 30.0, 1.0 / 8.0, 1.0 / 3.0, 0.5];
-        return ln_q.exp() * ratio * ratio * series.iter().fold(0.0, |sum, c| sum * ratio + c);
-    }
-    let p = ln_p.exp();
-    p * ratio - p + ln_q.exp()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::line::{Part, law_named};
+    use super::super::super::line::{Part, VP, law_named};
     use super::*;
 
     #[test]
@@ -235,8 +212,7 @@ mod tests {
 
     #[test]
     fn twice_the_nodes_change_nothing() {
-        let schedule = Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 };
-        let data = law_named("two-mode");
+        let (schedule, data) = (VP, law_named("two-mode"));
         for kappa in [3.0, 0.7, 0.05] {
             let (t, s) = (schedule.at_kappa(kappa), schedule.at_kappa(0.8 * kappa));
             let one = Step::new(&data, &schedule, t, s).kl();
@@ -249,10 +225,7 @@ mod tests {
 
     #[test]
     fn leading_terms_are_what_short_steps_show() {
-        for schedule in [
-            Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 },
-            Schedule::Ve { sigma_min: 0.01, sigma_max: 50.0 },
-        ] {
+        for schedule in [VP, Schedule::Ve { sigma_min: 0.01, sigma_max: 50.0 }] {
             let data = law_named("skew");
             let (t, s) = (schedule.at_kappa(0.7), schedule.at_kappa(0.7 * (-2e-3f64).exp()));
             let step = Step::new(&data, &schedule, t, s);

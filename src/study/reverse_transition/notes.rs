@@ -11,11 +11,11 @@
 //!   (f - g^2 score)^2 dt/(2 g^2)`;
 //! - *last line*: `-(D - [f - g^2 score] dt)^2/(2 g^2 dt)`, all at `(x_{t+dt}, t+dt)`.
 
-use super::line::{LineLaw, law_named};
+use super::super::line::{LineLaw, VP, largest, law_named};
 use crate::data::Moments;
 use crate::data::mixture::Mixture;
 use crate::metric::w2;
-use crate::schedule::{Level, Schedule};
+use crate::schedule::Level;
 use crate::study::Findings;
 
 /// Quantity: distance of a line from the truth.
@@ -75,7 +75,7 @@ impl Derivation<'_> {
                 let truth = posterior.ln_density(x);
                 let (lines, changed) = self.lines(x, y);
                 mass += w;
-                change = change.max(changed.abs());
+                change = largest([change, changed]);
                 for (k, line) in lines.into_iter().enumerate() {
                     first[k] += w * (line - truth);
                     second[k] += w * (line - truth).powi(2);
@@ -92,8 +92,7 @@ impl Derivation<'_> {
 
 /// Measures all of it from the level `t` up by each of `steps` in time.
 pub fn measure(law: &str, steps: &[f64], found: &mut Findings) {
-    let schedule = Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 };
-    let data = law_named(law);
+    let (schedule, data) = (VP, law_named(law));
     let low = schedule.at_kappa(super::KAPPA);
     for &dt in steps {
         let high = schedule.at(low.t + dt);
@@ -112,8 +111,7 @@ const READINGS: [&str; 3] = ["solved for x_t", "added to x(t+dt)", "without dt"]
 /// The sampling formula of the note, `x_{t+dt} - x_t = [f - g^2 score](x_{t+dt}, t+dt) dt + g sqrt(dt) z`, read three ways,
 /// on Gaussian data: the law of `x_t` after one step from the exact law of `x_{t+dt}`.
 pub fn sampling(steps: &[f64], found: &mut Findings) {
-    let schedule = Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 };
-    let data = law_named("gaussian");
+    let (schedule, data) = (VP, law_named("gaussian"));
     let low = schedule.at_kappa(super::KAPPA);
     for &dt in steps {
         let high = schedule.at(low.t + dt);
@@ -135,20 +133,19 @@ pub fn sampling(steps: &[f64], found: &mut Findings) {
 /// The VP chain `x + f dt + sqrt(beta dt) z` over `[0, 1]` with the note's `f = -beta/2 dt x` and with the mended
 /// `f = -beta/2 x`, from data of variance 1/4, and the exact variance at its end.
 pub fn stray_dt(chains: &[usize], found: &mut Findings) {
-    let schedule = Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 };
     const DATA: f64 = 0.25;
     for &n in chains {
         let dt = 1.0 / n as f64;
         let chain = |extra: f64| {
             (0..n).fold(DATA, |v, i| {
-                let beta = schedule.at((i as f64 + 0.5) * dt).g2;
+                let beta = VP.at((i as f64 + 0.5) * dt).g2;
                 (1.0 - 0.5 * beta * extra * dt).powi(2) * v + beta * dt
             })
         };
         found.put(CHAIN, "f as written", n as f64, chain(dt));
         found.put(CHAIN, "f mended", n as f64, chain(1.0));
     }
-    found.single(CHAIN, "exact", schedule.at(1.0).marginal_variance(DATA));
+    found.single(CHAIN, "exact", VP.at(1.0).marginal_variance(DATA));
 }
 
 #[cfg(test)]
@@ -184,7 +181,7 @@ mod tests {
         let order = |case| (value(&found, case, 0.004) / value(&found, case, 0.002)).log2();
         assert!((order("solved for x_t") - 2.0).abs() < 0.03);
         assert!((order("added to x(t+dt)") - 1.0).abs() < 0.03);
-        let schedule = Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 };
+        let schedule = VP;
         let data = crate::data::Gaussian::new(vec![0.5], vec![0.25]).expect("legal");
         let low = schedule.at_kappa(super::super::KAPPA);
         let grid = [schedule.at(low.t + 0.004), low];

@@ -1,5 +1,6 @@
 //! What an error of the score costs, in nats.
 
+use super::super::line::VP;
 use super::identities::nodes;
 use super::uphill::{law, scores};
 use crate::batch::Batch;
@@ -54,11 +55,10 @@ fn integral(f: impl Fn(f64) -> f64) -> f64 {
 /// `KL(p_0 || q_0) = int g^2/2 E_p |score_p - score_q|^2 dt + KL(p_1 || q_1)`, on two processes.
 pub(super) fn measure(times: usize, found: &mut Findings) {
     let right = Data::Mixture(law("two-mode").0);
-    let vp = Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 };
     let ve = Schedule::Ve { sigma_min: 0.01, sigma_max: 50.0 };
     for (name, wrong) in wrong() {
         let wrong = Data::Mixture(wrong);
-        for (process, schedule) in [("vp", &vp), ("ve", &ve)] {
+        for (process, schedule) in [("vp", &VP), ("ve", &ve)] {
             let rate = |t: f64| {
                 let at = schedule.at(t);
                 0.5 * at.g2 * apart(&right, &wrong, &at).1
@@ -77,7 +77,7 @@ pub(super) fn measure(times: usize, found: &mut Findings) {
             }
         }
     }
-    bound(&vp, found);
+    bound(&VP, found);
 }
 
 /// Errors of the score that are no score of any process: the divergence of what the reverse SDE ends with, over the
@@ -158,15 +158,14 @@ mod tests {
 
     #[test]
     fn without_an_error_the_reverse_process_ends_with_the_data() {
-        let schedule = Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 };
-        let (mean, variance) = reversed(&schedule, 0.25, 1.0, 0.0);
+        let (mean, variance) = reversed(&VP, 0.25, 1.0, 0.0);
         assert!(mean == 0.0 && (variance - 0.25).abs() < 1e-9, "{mean}, {variance}");
     }
 
     #[test]
     fn the_bound_is_met_by_the_score_of_another_law_and_loose_for_other_errors() {
         let mut found = Findings::default();
-        bound(&Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 }, &mut found);
+        bound(&VP, &mut found);
         let shares: Vec<f64> = found.rows.iter().map(|r| r.value).collect();
         assert!(shares[..2].iter().all(|s| *s > 0.05 && *s < 0.5) && (shares[2] - 1.0).abs() < 1e-12);
     }

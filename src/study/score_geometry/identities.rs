@@ -1,7 +1,8 @@
 //! Means of the score.
 
+use super::super::line::mean;
 use super::uphill::{law, level, scores};
-use super::{ScoreGeometry, dot, mean};
+use super::{ScoreGeometry, dot};
 use crate::batch::Batch;
 use crate::data::Data;
 use crate::noise::Purpose;
@@ -40,7 +41,8 @@ pub(super) fn line(sigmas: &[f64], found: &mut Findings) {
     }
 }
 
-/// In the plane, by samples, where each is the largest of its entries; the standard error is that of this entry.
+/// In the plane, by samples, at three noise levels of those that there are. Of a vector or a matrix the largest entry is
+/// put down, with the standard error of this entry.
 pub(super) fn plane(study: &ScoreGeometry, found: &mut Findings) {
     for name in ["ring", "random-mixture"] {
         let data = Data::Mixture(law(name).0);

@@ -2,9 +2,10 @@
 
 use std::f64::consts::TAU;
 
+use super::super::line::{largest, mean};
 use super::circle::Circle;
 use super::uphill::{law, level, scores};
-use super::{ScoreGeometry, dot, mean};
+use super::{ScoreGeometry, dot};
 use crate::batch::Batch;
 use crate::data::{Data, Gaussian, Mixture};
 use crate::math::gauss_legendre;
@@ -164,7 +165,6 @@ fn tangential(sigma: f64, found: &mut Findings) {
 /// The largest derivative of the score, on the data and where it is equally far from several of them.
 fn steepness(sigma: f64, found: &mut Findings) {
     let circle = Circle { concentration: 0.0, sigma };
-    let largest = |slopes: [f64; 2]| slopes[0].abs().max(slopes[1].abs());
     found.put(STEEP, "on a circle", sigma, largest(circle.slopes(1.0)));
     found.put(STEEP, "at the centre of a circle", sigma, largest(circle.slopes(0.0)));
     let two = Data::Mixture(Mixture::points(vec![vec![-1.0], vec![1.0]]).expect("there are points"));
@@ -183,7 +183,7 @@ fn points_for_circle(sigma: f64) -> f64 {
         let want = circle.score([x[0], x[1]]);
         (score[0] - want[0]).hypot(score[1] - want[1]) * sigma
     });
-    off.fold(0.0, f64::max)
+    largest(off)
 }
 
 #[cfg(test)]
@@ -221,6 +221,15 @@ mod tests {
         let (count, error) = sampled_count(&Data::Mixture(points(64)), 0.3, &study);
         assert!((count - circle_count(0.3)).abs() < 4.0 * error && error < 0.02);
         assert!(points_for_circle(0.05) < 1e-12 && points_for_circle(0.005) > 0.1);
+    }
+
+    #[test]
+    fn coordinates_without_data_add_one_each() {
+        let lifted = (0..64).map(|k| (TAU * f64::from(k) / 64.0).sin_cos());
+        let lifted = lifted.map(|(sin, cos)| vec![cos, sin, 0.0, 0.0, 0.0]).collect();
+        let data = Data::Mixture(Mixture::points(lifted).expect("there are points"));
+        let (count, error) = sampled_count(&data, 0.3, &ScoreGeometry::default());
+        assert!((count - circle_count(0.3) - 3.0).abs() < 4.0 * error && error < 0.03, "{count}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Where the score points.
 
-use super::{ScoreGeometry, cosine, dot, mean};
+use super::super::line::{largest, mean};
+use super::{ScoreGeometry, cosine, dot};
 use crate::batch::Batch;
 use crate::data::preset::{RandomMixture, Ring, TwoMode};
 use crate::data::{CLEAN, Data, Mixture};
@@ -54,7 +55,7 @@ pub(super) fn measure(name: &str, study: &ScoreGeometry, found: &mut Findings) {
         let x: Vec<f64> = x_0.to_rows().iter().zip(&z).map(|(x, z)| x + sigma * z).collect();
         let score = scores(&data, &x, &at);
         let (uphill, slope) = climbs(&data, &x, &score, &at, (std * std + sigma * sigma).sqrt());
-        (up, worst) = (up + uphill, worst.max(slope));
+        (up, worst) = (up + uphill, largest([worst, slope]));
         let cosines = |to: &dyn Fn(usize, &[f64]) -> Vec<f64>| -> Vec<f64> {
             let rows = x.chunks_exact(dim).zip(score.chunks_exact(dim)).enumerate();
             rows.map(|(i, (x, s))| cosine(s, &to(i, x).iter().zip(x).map(|(t, x)| t - x).collect::<Vec<_>>()))
@@ -97,7 +98,7 @@ fn climbs(data: &Data, x: &[f64], score: &[f64], at: &Level, std: f64) -> (usize
     let (ahead, behind) = (moved(&|norm| h / norm), moved(&|norm| -h / norm));
     let norms = score.chunks_exact(dim).map(|s| dot(s, s).sqrt());
     let slopes = ahead.iter().zip(&behind).map(|(a, b)| (a - b) / (2.0 * h));
-    (up, slopes.zip(norms).map(|(slope, norm)| (slope - norm).abs() * std).fold(0.0, f64::max))
+    (up, largest(slopes.zip(norms).map(|(slope, norm)| (slope - norm) * std)))
 }
 
 /// The nearest mean of a component.

@@ -1,5 +1,6 @@
 //! All that a part of the study measures: trainings on one law, and what becomes of them.
 
+use super::super::line::{VP, largest};
 use super::error::{at_level, irreducible};
 use super::network::{Form, Network, Senses};
 use super::train::{Recipe, train};
@@ -42,7 +43,7 @@ pub struct Bench<'a> {
 impl<'a> Bench<'a> {
     /// Trains.
     pub fn new(study: &'a TrainedScore, law: Law) -> Self {
-        let (data, schedule) = (law.data(), Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 });
+        let (data, schedule) = (law.data(), VP);
         let dim = data.dim();
         let spread = (data.second_moment(&CLEAN) / dim as f64).sqrt();
         let range = (schedule.at(1.0).lambda(), schedule.at(1e-3).lambda());
@@ -107,7 +108,7 @@ impl<'a> Bench<'a> {
                 let pairs = k * self.study.samples..(k + 1) * self.study.samples;
                 let here = at_level(network, &self.data, at, self.study.seed + 1, pairs);
                 all.push(here.error.value);
-                worst = worst.max(here.cross.z(0.0).abs());
+                worst = largest([worst, here.cross.z(0.0)]);
                 if k % 3 > 0 || *updates < longest {
                     continue;
                 }
@@ -135,11 +136,7 @@ impl<'a> Bench<'a> {
     /// On the line, KLs of what all networks generate, with as good as no error of the solver.
     fn divergences(&self, found: &mut Findings) {
         let levels = self.levels(self.study.steps);
-        let line = self
-            .data
-            .mixture()
-            .and_then(|data| data.line(&levels[levels.len() - 1]))
-            .expect("a mixture on the line");
+        let line = self.line(&levels[levels.len() - 1]);
         let kl = |solver: &Handle, model: &dyn Denoiser<Batch<f64>>| {
             let run = line::Run { solver, model, schedule: &self.schedule, levels: &levels };
             run.law(&self.data, QUANTILES).kl_from(&line)

@@ -4,10 +4,11 @@
 //! width that does not depend on the state carries densities by `q(y) = int p(x) N(y; m(x), s^2) dx`, for which the
 //! trapezoidal rule converges faster than any power once the points that `m` makes of its grid are nearer than `s`.
 
-use crate::batch::{Batch, LANES};
+use super::super::line::Fixed;
+use crate::batch::Batch;
 use crate::data::Data;
 use crate::data::mixture::Line;
-use crate::run::{Ctx, Denoiser, Noise};
+use crate::run::{Ctx, Denoiser};
 use crate::schedule::{Level, Schedule};
 use crate::solver::{Handle, Sample};
 use crate::state::State;
@@ -34,9 +35,12 @@ const REACH: f64 = 8.0;
 /// Distance of points, as the map carries them, in standard deviations of the noise: the rule is wrong by a share of
 /// `2 exp(-2 pi^2/0.7^2)` or 6e-18, where the map is as good as linear over such a distance.
 const SPACING: f64 = 0.7;
+/// Points of a density that there is room for (80 MB). Only a model that has diverged spreads a law over more.
+const MOST: f64 = 1e7;
 
 impl Run<'_> {
-    /// The law at the last level of what starts from `data`'s exact marginal at the first.
+    /// The law at the last level of what starts from `data`'s exact marginal at the first; not a number where a model sends
+    /// points out of any reach, as a network may whose training diverged.
     pub fn law(&self, data: &Data, n: usize) -> Quantiles {
         let first = &self.levels[0];
         let start = data.mixture().and_then(|data| data.line(first)).expect("a mixture on the line");
@@ -47,23 +51,24 @@ impl Run<'_> {
             to.sort_unstable_by(f64::total_cmp);
             return Quantiles(to);
         }
-        self.density(data, (from[0], from[n - 1])).quantiles(n)
+        let nowhere = || Quantiles(vec![f64::NAN; n]);
+        self.density(data, (from[0], from[n - 1])).map_or_else(nowhere, |p| p.quantiles(n))
     }
 
     /// Where the solver carries points over these levels if every normal number is `z`, and how many it draws.
     fn step(&self, levels: &[Level], x: &[f64], z: f64) -> (Vec<f64>, usize) {
-        let mut noise = Constant(z);
+        let mut noise = Fixed(z);
         let mut cx = Ctx::new(self.model, &mut noise, self.schedule);
         let to = self.solver.sample(&mut cx, levels, State(Batch::from_rows(1, x.to_vec())));
         (to.0.to_rows(), cx.draws())
     }
 
-    fn density(&self, data: &Data, (low, high): (f64, f64)) -> Density {
+    fn density(&self, data: &Data, (low, high): (f64, f64)) -> Option<Density> {
         let width = |pair: &[Level]| self.step(pair, &[0.0], 1.0).0[0] - self.step(pair, &[0.0], 0.0).0[0];
         let widths: Vec<f64> = self.levels.windows(2).map(width).collect();
         let margin = 0.5 * (high - low);
         let ends = (low - margin, high + margin);
-        let mut p = Density::over(ends, self.spacing(0, &widths, ends, widths[0]));
+        let mut p = Density::over(ends, self.spacing(0, &widths, ends, widths[0])?)?;
         let logs = data.log_density(&Batch::from_rows(1, p.points()), &self.levels[0]);
         p.values = logs.into_iter().map(f64::exp).collect();
         for (k, pair) in self.levels.windows(2).enumerate() {
@@ -71,46 +76,31 @@ impl Run<'_> {
             let means = self.step(pair, &p.points(), 0.0).0;
             let (low, high) = range(&means);
             let ends = (low - REACH * widths[k], high + REACH * widths[k]);
-            p = p.carried(
-                &means,
-                widths[k],
-                Density::over(ends, self.spacing(k + 1, &widths, ends, widths[k])),
-            );
+            let to = Density::over(ends, self.spacing(k + 1, &widths, ends, widths[k])?)?;
+            p = p.carried(&means, widths[k], to);
         }
-        p
+        Some(p)
     }
 
     /// Distance of points between `ends` that resolves what lies there, smooth over `scale`, and where the step from level `k`
     /// carries it: the noise added there must fill the gaps that the map opens between points.
-    fn spacing(&self, k: usize, widths: &[f64], ends: (f64, f64), scale: f64) -> f64 {
+    fn spacing(&self, k: usize, widths: &[f64], ends: (f64, f64), scale: f64) -> Option<f64> {
         let Some(width) = widths.get(k) else {
             // The last density is interpolated.
-            return 0.1 * scale;
+            return Some(0.1 * scale);
         };
-        let probe = Density::over(ends, SPACING * scale);
+        let probe = Density::over(ends, SPACING * scale)?;
         let means = self.step(&self.levels[k..k + 2], &probe.points(), 0.0).0;
         let slopes = means.windows(2).map(|pair| (pair[1] - pair[0]).abs() / probe.spacing);
         // (No network worth a number folds space harder.)
         let steepest = slopes.fold(1.0, f64::max).min(1000.0);
-        SPACING * scale.min(width / steepest)
+        Some(SPACING * scale.min(width / steepest))
     }
 }
 
 /// The least and the greatest.
 fn range(x: &[f64]) -> (f64, f64) {
     x.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(*x), high.max(*x)))
-}
-
-/// All normal numbers one.
-struct Constant(f64);
-
-impl Noise<Batch<f64>> for Constant {
-    fn increment(&mut self, x: &State<Batch<f64>>, _: &Level, _: &Level) -> State<Batch<f64>> {
-        self.fresh(x)
-    }
-    fn fresh(&mut self, x: &State<Batch<f64>>) -> State<Batch<f64>> {
-        State(x.0.map_blocks(|_, to| to.fill([self.0; LANES])))
-    }
 }
 
 /// A density at equidistant points.
@@ -121,10 +111,11 @@ struct Density {
 }
 
 impl Density {
-    /// Nothing, from `low` to `high`.
-    fn over((low, high): (f64, f64), spacing: f64) -> Self {
-        let count = ((high - low) / spacing).ceil() as usize + 1;
-        Density { first: low, spacing, values: vec![0.0; count] }
+    /// Nothing, from `low` to `high`; unless those are no numbers, one number, or too many points apart.
+    fn over((low, high): (f64, f64), spacing: f64) -> Option<Self> {
+        let count = ((high - low) / spacing).ceil();
+        let fits = (1.0..MOST).contains(&count);
+        fits.then(|| Density { first: low, spacing, values: vec![0.0; count as usize + 1] })
     }
 
     fn point(&self, i: usize) -> f64 {
@@ -191,6 +182,9 @@ impl Quantiles {
 
     /// `KL(law || this)`, nats, over the cells between quantiles: from below, and less so the more there are.
     pub fn kl_from(&self, law: &Line) -> f64 {
+        if self.0.iter().any(|x| x.is_nan()) {
+            return f64::NAN;
+        }
         let n = self.0.len() as f64;
         let mut cells =
             vec![(law.cdf(self.0[0]), 0.5 / n), (law.survival(self.0[self.0.len() - 1]), 0.5 / n)];
@@ -208,6 +202,7 @@ mod tests {
     use crate::grid::Grid;
     use crate::law::{self, Init};
     use crate::solver::{ddim::Ddim, ddpm::Ddpm, euler_maruyama::EulerMaruyama};
+    use crate::study::reverse_transition::line::VP;
 
     fn normal(mean: f64, variance: f64) -> Mixture {
         Mixture::new(vec![(1.0, vec![mean], Covariance::Isotropic(variance))]).unwrap()
@@ -215,7 +210,7 @@ mod tests {
 
     #[test]
     fn on_gaussian_data_it_is_the_exact_law() {
-        let schedule = Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 };
+        let schedule = VP;
         let gaussian = Gaussian::new(vec![1.0], vec![0.25]).unwrap();
         let data = Data::Mixture(normal(1.0, 0.25));
         let levels = Grid::UniformLambda { start: 1.0, end: 1e-3 }.levels(&schedule, Some(16)).unwrap();
@@ -228,6 +223,28 @@ mod tests {
             let found = run.law(&data, 2000);
             assert!(found.w2(&exact) < 2e-5, "{}: {}", solver.label(), found.w2(&exact));
             assert!(found.kl_from(&exact).abs() < 1e-6, "{}: {}", solver.label(), found.kl_from(&exact));
+        }
+    }
+
+    /// A model that sends everything far out, by a factor each step, or to nowhere.
+    struct Diverged(f64);
+
+    impl Denoiser<Batch<f64>> for Diverged {
+        fn denoise(&self, x: &State<Batch<f64>>, _: &Level) -> State<Batch<f64>> {
+            (self.0 * x).eval()
+        }
+    }
+
+    #[test]
+    fn a_model_that_diverged_has_no_divergence_rather_than_a_small_one() {
+        let data = Data::Mixture(normal(1.0, 0.25));
+        let levels = Grid::UniformLambda { start: 1.0, end: 1e-3 }.levels(&VP, Some(16)).unwrap();
+        for factor in [1e10, 1e300, f64::INFINITY, f64::NAN] {
+            for solver in [Handle::new(Ddim::default()), Handle::new(EulerMaruyama::default())] {
+                let run = Run { solver: &solver, model: &Diverged(factor), schedule: &VP, levels: &levels };
+                let kl = run.law(&data, 100).kl_from(&normal(1.0, 0.25).line(&CLEAN).unwrap());
+                assert!(kl.is_nan() || kl > 1.0, "{factor}, {}: {kl}", solver.label());
+            }
         }
     }
 

@@ -1,15 +1,22 @@
-//! Laws on the line: mixtures at a level and between two levels, quadrature over them, and solvers run on its nodes.
+//! Laws on the line: mixtures at a level and between two levels, quadrature over them, and solvers run on its nodes; and
+//! the few numbers and checks that other studies share with this one.
 
 use std::f64::consts::TAU;
+use std::fmt::Debug;
+use std::ops::RangeInclusive;
 
 use crate::batch::{Batch, LANES};
 use crate::data::CLEAN;
 use crate::data::mixture::{Component, Covariance, Mixture};
 use crate::data::preset::TwoMode;
+use crate::error::{BadInput, Result};
 use crate::run::{Ctx, Denoiser, Noise};
 use crate::schedule::{Level, Schedule};
 use crate::solver::Sample;
 use crate::state::State;
+
+/// `dx = -beta/2 x dt + sqrt(beta) dw` with the usual numbers: the process, where nothing else is said.
+pub const VP: Schedule = Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 };
 
 /// One Gaussian of a law.
 #[derive(Clone, Copy, Debug)]
@@ -154,7 +161,7 @@ fn components(data: &Mixture) -> impl Iterator<Item = (f64, f64, f64)> {
 
 /// The laws of data that steps are measured on: a Gaussian, two modes far apart, and two that make one skew hump.
 pub fn laws() -> [(&'static str, Mixture); 3] {
-    let made = |m: crate::error::Result<Mixture>| m.expect("legal numbers");
+    let made = |m: Result<Mixture>| m.expect("legal numbers");
     let part = |w, mu, sd: f64| (w, vec![mu], Covariance::Isotropic(sd * sd));
     [
         ("gaussian", made(Mixture::new(vec![part(1.0, 0.5, 0.5)]))),
@@ -170,7 +177,7 @@ pub fn law_named(name: &str) -> Mixture {
 
 /// Every normal that a solver asks for has this value: where it is 0 a step returns its mean, where it is 1 its mean
 /// plus its standard deviation.
-struct Fixed(f64);
+pub struct Fixed(pub f64);
 
 impl Noise<Batch<f64>> for Fixed {
     fn increment(&mut self, x: &State<Batch<f64>>, _: &Level, _: &Level) -> State<Batch<f64>> {
@@ -195,6 +202,61 @@ pub fn run<S: Sample + ?Sized>(
     solver.sample(&mut cx, grid, State(Batch::from_rows(1, x.to_vec()))).0.to_rows()
 }
 
+/// `p ln(p/q) - p + q` from the logarithms of two densities. It is never negative, so that nothing cancels in its integral,
+/// which is `KL(p || q)`, however close the two are.
+pub fn defect(ln_p: f64, ln_q: f64) -> f64 {
+    let ratio = ln_p - ln_q;
+    if ratio.abs() < 0.02 {
+        // q [(1+u) ln(1+u) - u] with ln(1+u) = r: q (r e^r - e^r + 1) = q sum_{n>=2} r^n/(n (n-2)!).
+        let series = [1.0 / 144.0, 1.0 / 30.0, 1.0 / 8.0, 1.0 / 3.0, 0.5];
+        return ln_q.exp() * ratio * ratio * series.iter().fold(0.0, |sum, c| sum * ratio + c);
+    }
+    let p = ln_p.exp();
+    p * ratio - p + ln_q.exp()
+}
+
+/// `lambda''/lambda'^2` at a level inside the schedule, with a prime for `d/dt`: how a step in time is bent in lambda.
+pub fn bend(schedule: &Schedule, at: &Level) -> f64 {
+    let rate = |t: f64| {
+        let at = schedule.at(t);
+        -at.g2 / (2.0 * at.sigma.powi(2))
+    };
+    let d = 1e-5 * at.t;
+    (rate(at.t + d) - rate(at.t - d)) / (2.0 * d) / rate(at.t).powi(2)
+}
+
+/// `-d ln sigma/d lambda`, which is `alpha^2` where `alpha^2 + sigma^2 = 1` and 1 where `alpha = 1`.
+pub fn fall_of_noise(at: &Level) -> f64 {
+    1.0 + 2.0 * at.f * at.sigma.powi(2) / at.g2
+}
+
+/// Mean and standard error of independent values.
+pub fn mean(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let square: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+    (mean, (square / (n * (n - 1.0))).sqrt())
+}
+
+/// The largest size; not a number if one of the values is none. (`f64::max` passes over those, and a claim that all of
+/// them are small would hold of a method that returned nothing but NaN.)
+pub fn largest(values: impl IntoIterator<Item = f64>) -> f64 {
+    values.into_iter().map(f64::abs).fold(0.0, |most, v| if v.is_nan() || v > most { v } else { most })
+}
+
+/// Refuses a list that is empty or has a number out of range: a claim about all of none would hold.
+///
+/// # Errors
+/// Names the key, the first such number and the range.
+pub fn within<T: PartialOrd + Copy + Debug>(key: &str, list: &[T], range: RangeInclusive<T>) -> Result<()> {
+    let fix = format!("give numbers from {:?} to {:?}", range.start(), range.end());
+    match list.iter().find(|x| !range.contains(x)) {
+        Some(x) => Err(BadInput::new(key, x, "is out of range", fix)),
+        None if list.is_empty() => Err(BadInput::about(key, "is empty", fix)),
+        None => Ok(()),
+    }
+}
+
 /// Root mean square over weighted values.
 pub fn rms(values: impl Iterator<Item = (f64, f64)>) -> f64 {
     let (mut total, mut sum) = (0.0, 0.0);
@@ -208,10 +270,10 @@ pub fn rms(values: impl Iterator<Item = (f64, f64)>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::math::factorial;
 
     fn levels() -> (Level, Level) {
-        let schedule = Schedule::VpLinear { beta_min: 0.1, beta_max: 20.0 };
-        (schedule.at_kappa(0.7), schedule.at_kappa(0.4))
+        (VP.at_kappa(0.7), VP.at_kappa(0.4))
     }
 
     #[test]
@@ -240,6 +302,36 @@ mod tests {
             assert!((mean(&|x| x) - m.mean).abs() < 1e-13, "{name}");
             assert!((mean(&|x| (x - m.mean).powi(2)) - m.variance).abs() < 1e-13, "{name}");
             assert!((mean(&|x| (x - m.mean).powi(3)) - m.third).abs() < 1e-13, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_largest_of_numbers_of_which_one_is_none_is_none() {
+        assert_eq!(largest([0.5, -2.0, 1.0]), 2.0);
+        assert!(largest([f64::NAN, 1.0]).is_nan() && largest([1.0, f64::NAN, 2.0]).is_nan());
+    }
+
+    #[test]
+    fn empty_lists_and_numbers_out_of_range_are_refused_by_name() {
+        let said = |list: &[f64]| within("steps", list, 1e-6..=3.0).map_err(|e| e.to_string());
+        assert!(said(&[1e-6, 3.0]).is_ok());
+        assert!(said(&[]).unwrap_err().contains("steps is empty"));
+        for bad in [0.0, 3.1, f64::NAN] {
+            let said = said(&[1.0, bad]).unwrap_err();
+            assert!(
+                said.contains(&format!("steps = {bad:?}")) && said.contains("from 1e-6 to 3.0"),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_defect_keeps_its_digits_and_its_two_branches_meet() {
+        // q (r e^r - e^r + 1) as its series: sum_{n>=2} r^n/(n (n-2)!).
+        let series =
+            |r: f64| (2..20).map(|n| r.powi(n) / (f64::from(n) * factorial(n as u32 - 2))).sum::<f64>();
+        for r in [-0.5, -0.02, -0.0199, -1e-6, 1e-9, 0.0199, 0.02, 0.5] {
+            assert!((defect(r, 0.0) / series(r) - 1.0).abs() < 1e-11, "{r}");
         }
     }
 
