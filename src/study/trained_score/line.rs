@@ -202,7 +202,7 @@ mod tests {
     use crate::grid::Grid;
     use crate::law::{self, Init};
     use crate::solver::{ddim::Ddim, ddpm::Ddpm, euler_maruyama::EulerMaruyama};
-    use crate::study::reverse_transition::line::VP;
+    use crate::study::line::VP;
 
     fn normal(mean: f64, variance: f64) -> Mixture {
         Mixture::new(vec![(1.0, vec![mean], Covariance::Isotropic(variance))]).unwrap()
