@@ -223,14 +223,15 @@ pub fn error_budget(rows: &[Row], title: &str) -> Figure {
 
 /// A row with its budget: from the marginal all of `w2` is discretisation, and truncation is that of any start.
 fn with_budget(row: &Row, all: &[Row]) -> Row {
-    let mut row = row.clone();
-    if row.init == "marginal" {
-        let place = |r: &Row| (r.data.clone(), r.schedule.clone(), r.grid.clone());
-        let other = all.iter().find(|r| r.budget_truncation.is_some() && place(r) == place(&row));
-        row.budget_truncation = row.budget_truncation.or(other.and_then(|r| r.budget_truncation));
-        row.budget_discretisation = row.budget_discretisation.or(row.w2);
+    if row.init != "marginal" {
+        return row.clone();
     }
-    row
+    let there = |r: &&Row| (&r.data, &r.schedule, &r.grid) == (&row.data, &row.schedule, &row.grid);
+    Row {
+        budget_truncation: all.iter().filter(there).find_map(|r| r.budget_truncation),
+        budget_discretisation: row.budget_discretisation.or(row.w2),
+        ..row.clone()
+    }
 }
 
 /// An error against a numeric parameter of the solvers, one curve a step count: one panel for each solver (but for the

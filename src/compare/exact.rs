@@ -24,15 +24,24 @@ pub(super) fn plan<'a>(
 }
 
 pub(super) fn rows(work: &mut Work, both: &[(usize, usize)]) {
-    let (base, new) = work.tables();
-    let columns = plan(base, new, |name| {
-        Some(match name {
-            "error" => Rule::Failure,
-            "nfe" | "pilot_nfe" => Rule::Cost,
-            name if ERRORS.contains(&name) => Rule::Error,
-            _ => Rule::Fact,
-        })
+    judge(work, both, |name| match name {
+        "error" => Rule::Failure,
+        "nfe" | "pilot_nfe" => Rule::Cost,
+        name if ERRORS.contains(&name) => Rule::Error,
+        _ => Rule::Fact,
     });
+    content(work, both);
+}
+
+/// Rows of `measured.csv`: of most numbers of a study neither more nor less is better; what they must be, its expectations say.
+pub(super) fn measured(work: &mut Work, both: &[(usize, usize)]) {
+    judge(work, both, |_| Rule::Fact);
+}
+
+/// Every cell that both sides have, by what its column is about.
+fn judge(work: &mut Work, both: &[(usize, usize)], about: impl Fn(&str) -> Rule) {
+    let (base, new) = work.tables();
+    let columns = plan(base, new, |name| Some(about(name)));
     let failure = (base.column("error"), new.column("error"));
     for &(a, b) in both {
         for &(column, own, other, rule) in &columns {
@@ -40,20 +49,6 @@ pub(super) fn rows(work: &mut Work, both: &[(usize, usize)]) {
             let failures =
                 (failure.0.map_or("", |c| base.cell(a, c)), failure.1.map_or("", |c| new.cell(b, c)));
             let cells = Cells { column, before, after, failures };
-            work.add((a, b), cells.judge(rule, 0.0, work.options));
-        }
-    }
-    content(work, both);
-}
-
-/// Rows of `measured.csv`: of most numbers of a study neither more nor less is better; what they must be, its expectations say.
-pub(super) fn measured(work: &mut Work, both: &[(usize, usize)]) {
-    let (base, new) = work.tables();
-    let columns = plan(base, new, |_| Some(Rule::Fact));
-    for &(a, b) in both {
-        for &(column, own, other, rule) in &columns {
-            let (before, after) = (base.cell(a, own), new.cell(b, other));
-            let cells = Cells { column, before, after, failures: ("", "") };
             work.add((a, b), cells.judge(rule, 0.0, work.options));
         }
     }

@@ -28,11 +28,15 @@ pub(super) fn all(sections: &[Section]) -> Vec<Found<'_>> {
     all
 }
 
-/// What the letters before the number of an id mean.
+/// Names and titles of the groups that claims are shown in.
+pub(super) const GROUPS: [(&str, &str); 3] =
+    [("claims", "Claims"), ("errata", "Errata"), ("audit", "As shipped")];
+
+/// What the letters before the number of an id mean: one of [`GROUPS`].
 pub(super) fn group(claim: &Claim) -> (&'static str, &'static str) {
     match claim.id.chars().next() {
-        Some('A') => ("audit", "As shipped"),
-        Some('E') => ("errata", "Errata"),
-        _ => ("claims", "Claims"),
+        Some('E') => GROUPS[1],
+        Some('A') => GROUPS[2],
+        _ => GROUPS[0],
     }
 }

@@ -33,13 +33,14 @@ const PREAMBLE: &str = r"% Made by `scorebench report --latex`. A document of al
 
 /// File names and bytes.
 pub(super) fn files(sections: &[Section]) -> Vec<(String, Vec<u8>)> {
+    let claimed = claims::all(sections);
     let mut files = Vec::new();
     let mut document = String::from(PREAMBLE);
-    files.push(("numbers.tex".to_string(), numbers::common(sections).into_bytes()));
-    let mut taken: BTreeSet<String> =
-        ["numbers", "scorebench", "claims", "errata", "audit"].map(String::from).into();
-    for group in ["claims", "errata", "audit"] {
-        let text = claims(sections, group);
+    files.push(("numbers.tex".to_string(), numbers::common(sections, &claimed).into_bytes()));
+    let names = ["numbers", "scorebench"].into_iter().chain(claims::GROUPS.map(|g| g.0));
+    let mut taken: BTreeSet<String> = names.map(String::from).collect();
+    for (group, _) in claims::GROUPS {
+        let text = claims(&claimed, group);
         if !text.is_empty() {
             let _ = writeln!(document, "\\input{{{group}}}\n\\clearpage");
             files.push((format!("{group}.tex"), text.into_bytes()));
@@ -145,8 +146,7 @@ fn one(out: &mut String, section: &Section, file: &str, files: &mut Vec<(String,
 }
 
 /// A long table of the claims of a group; empty where there is none.
-fn claims(sections: &[Section], group: &str) -> String {
-    let all = claims::all(sections);
+fn claims(all: &[claims::Found], group: &str) -> String {
     let mine: Vec<_> = all.iter().filter(|f| claims::group(f.claim).0 == group).collect();
     if mine.is_empty() {
         return String::new();

@@ -31,7 +31,7 @@ const LOOK_UP: &str = r"% \scorebenchorder{EXPERIMENT}{NUMBER OF THE PROBLEM}{SO
 ";
 
 /// `numbers.tex`: a macro for every count, and all fitted orders.
-pub(super) fn common(sections: &[Section]) -> String {
+pub(super) fn common(sections: &[Section], claimed: &[claims::Found]) -> String {
     let mut out = String::from("% Made by `scorebench report --latex`.\n");
     let mut taken = std::collections::BTreeSet::new();
     let mut put = |name: String, value: String| {
@@ -55,10 +55,9 @@ pub(super) fn common(sections: &[Section]) -> String {
     put("version".into(), env!("CARGO_PKG_VERSION").into());
     let variants: usize = registry::all().iter().map(|entry| entry.variants().len()).sum();
     put("solvers".into(), variants.to_string());
-    let all = claims::all(sections);
     for (name, verdict) in [("True", "true"), ("Conditional", "true with conditions"), ("False", "false")] {
-        for group in ["claims", "errata", "audit"] {
-            let mine = all.iter().filter(|f| claims::group(f.claim).0 == group);
+        for (group, _) in claims::GROUPS {
+            let mine = claimed.iter().filter(|f| claims::group(f.claim).0 == group);
             let count = mine.filter(|f| f.claim.verdict.name() == verdict).count();
             put(format!("{}{name}", letters(group)), count.to_string());
         }
